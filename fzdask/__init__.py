@@ -1,0 +1,56 @@
+"""fzdask: error-bounded compression for scientific arrays in NumPy, Zarr, xarray and Dask.
+
+Everything public is imported on first use, so that ``import fzdask`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fzdask.errors import ConfigError, FormatError, FZError, UnsupportedDtypeError
+
+if TYPE_CHECKING:
+    from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
+    from fzdask.codecs.pipeline import Pipeline
+    from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "FZArrayCodec": "fzdask.codecs.zarr_codec",
+    "FZCodec": "fzdask.codecs.zarr_codec",
+    "Pipeline": "fzdask.codecs.pipeline",
+    "StreamInfo": "fzdask.codecs.api",
+    "compress": "fzdask.codecs.api",
+    "decompress": "fzdask.codecs.api",
+    "inspect": "fzdask.codecs.api",
+}
+
+__all__ = [
+    "ConfigError",
+    "FZArrayCodec",
+    "FZCodec",
+    "FZError",
+    "FormatError",
+    "Pipeline",
+    "StreamInfo",
+    "UnsupportedDtypeError",
+    "__version__",
+    "compress",
+    "decompress",
+    "inspect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'fzdask' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

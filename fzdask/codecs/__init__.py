@@ -1,0 +1,1 @@
+"""Codecs: the Zarr and numcodecs face, the pipelines behind it, their stages and kernels."""

@@ -1,0 +1,1 @@
+"""Error and size metrics of compressed arrays."""

@@ -1,0 +1,1 @@
+"""Numba kernels of the planner: integer nanoseconds in, integer nanoseconds out."""

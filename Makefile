@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FIELD  ?=
 
-.PHONY: demo test slow lint bench peers clean
+.PHONY: help demo test slow lint peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,7 +30,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow --timeout=3600
+	$(BIN)/python -m pytest -m "slow and not gpu" --timeout=3600
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

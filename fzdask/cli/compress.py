@@ -1,0 +1,131 @@
+"""``fzdask compress``: a .npy file into one stream, a dataset into Zarr with FZCodec."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fzdask.cli.console import CommandError, mebibytes, output, progress_bar
+from fzdask.cli.files import atomic_output, check_output, input_kind, output_kind
+from fzdask.cli.options import (
+    AbsOption,
+    ForceOption,
+    LosslessOption,
+    PipelineOption,
+    PreserveOption,
+    RelOption,
+    VariableOption,
+    codec_options,
+)
+
+__all__ = ["compress"]
+
+# One stream is coded in memory, at a few times its size; above this a .zarr is the better home.
+ONE_STREAM_HINT = 2 * 1024**3
+
+
+def compress(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help=".npy, .nc or .zarr")],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help=".fz or .zarr")],
+    abs_bound: AbsOption = None,
+    rel_bound: RelOption = None,
+    lossless: LosslessOption = False,
+    preserve: PreserveOption = None,
+    pipeline: PipelineOption = "default",
+    variable: VariableOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Compress within an error bound: `|x - x'| <= bound` for every finite value.
+
+    A .npy file becomes one .fz stream. A .npy, .nc or .zarr input becomes a .zarr store, chunk
+    by chunk, with FZCodec on every floating-point field; fill values named by the attributes
+    are preserved, and coordinates, integers and text stay lossless. --rel refers to the range
+    of the whole array in a .fz stream, of each chunk in a .zarr store.
+    """
+    options = codec_options(
+        abs_bound=abs_bound,
+        rel_bound=rel_bound,
+        lossless=lossless,
+        preserve=preserve,
+        pipeline=pipeline,
+    )
+    kind = input_kind(source, (".npy", ".nc", ".zarr"))
+    wanted = output_kind(target, (".fz", ".zarr") if kind == ".npy" else (".zarr",))
+    check_output(target, force=force)
+    if variable is not None and kind == ".npy":
+        raise CommandError(f"{source}: --variable is for .nc and .zarr; a .npy holds one array.")
+    if wanted == ".fz":
+        _npy_to_stream(source, target, options, force=force)
+    else:
+        _to_zarr(source, target, options, variable, force=force)
+
+
+def _npy_to_stream(source: Path, target: Path, options: dict[str, Any], *, force: bool) -> None:
+    import fzdask
+    from fzdask.cli.datasets import load_npy
+
+    array = load_npy(source)
+    console = output()
+    if array.nbytes > ONE_STREAM_HINT:
+        console.print(
+            f"Note: {mebibytes(array.nbytes)} in one stream needs a few times that much memory; "
+            "give a .zarr output to work chunk by chunk.",
+            markup=False,
+        )
+    with progress_bar() as bar, atomic_output(target, force=force) as partial:
+        bar.add_task(f"compress {source.name}", total=None)
+        stream = fzdask.compress(array, **options)
+        with partial.open("wb") as file:
+            file.write(stream)
+            file.flush()
+            os.fsync(file.fileno())
+    _report(source, target, array.nbytes, len(stream))
+
+
+def _to_zarr(
+    source: Path, target: Path, options: dict[str, Any], variable: str | None, *, force: bool
+) -> None:
+    from fzdask import FZCodec
+    from fzdask.cli.datasets import (
+        field_names,
+        fill_values,
+        open_raw,
+        select_variable,
+        write_zarr,
+    )
+
+    FZCodec(**options)  # a wrong bound or pipeline is refused before anything is opened
+    dataset = open_raw(source)
+    if variable is not None:
+        dataset = select_variable(dataset, variable, source)
+    fields = field_names(dataset)
+    if variable is not None and variable not in fields:
+        raise CommandError(
+            f"{source}: variable {variable!r} is {dataset[variable].dtype}, no floating-point "
+            "field; an error bound does not apply to it."
+        )
+    if not fields:
+        raise CommandError(f"{source}: no floating-point field in it; there is nothing to bound.")
+
+    def compressor(name: str) -> FZCodec | None:
+        if name not in fields:
+            return None
+        kept = dict.fromkeys((*options.get("preserve", ()), *fill_values(dataset[name])))
+        return FZCodec(**{**options, "preserve": tuple(kept)})
+
+    with atomic_output(target, force=force) as partial:
+        write_zarr(dataset, partial, compressor, f"compress {source.name}")
+        stored = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
+    _report(source, target, dataset.nbytes, stored)
+
+
+def _report(source: Path, target: Path, before: int, after: int) -> None:
+    ratio = before / after if after else float("nan")
+    output().print(
+        f"{source} -> {target}: {mebibytes(before)} -> {mebibytes(after)}, ratio {ratio:.2f}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,79 @@
+"""The bound options shared by the commands, and their translation into a codec configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from fzdask.cli.console import CommandError
+
+__all__ = [
+    "AbsOption",
+    "ForceOption",
+    "LosslessOption",
+    "PipelineOption",
+    "PreserveOption",
+    "RelOption",
+    "VariableOption",
+    "codec_options",
+]
+
+AbsOption = Annotated[
+    float | None,
+    typer.Option("--abs", metavar="EB", help="Absolute bound, in the unit of the data."),
+]
+RelOption = Annotated[
+    float | None,
+    typer.Option("--rel", metavar="EB", help="Bound relative to max - min."),
+]
+LosslessOption = Annotated[bool, typer.Option("--lossless", help="Every bit comes back.")]
+PreserveOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--preserve", metavar="VALUE", help="Value kept bit for bit, such as -999 (repeatable)."
+    ),
+]
+PipelineOption = Annotated[
+    str,
+    typer.Option("--pipeline", metavar="NAME", help="Preset, or a pipeline in text form."),
+]
+VariableOption = Annotated[
+    str | None,
+    typer.Option("--variable", metavar="NAME", help="Variable of a .nc or .zarr input."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+
+
+def codec_options(
+    *,
+    abs_bound: float | None,
+    rel_bound: float | None,
+    lossless: bool = False,
+    preserve: Sequence[float] | None = None,
+    pipeline: str = "default",
+) -> dict[str, Any]:
+    """Keywords for `fzdask.compress` and `fzdask.FZCodec`, checked.
+
+    Raises
+    ------
+    CommandError
+        Not exactly one of the bounds.
+    fzdask.ConfigError
+        A bound that is negative or not finite, or a pipeline that does not exist.
+    """
+    given = {"--abs": abs_bound, "--rel": rel_bound, "--lossless": lossless or None}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        got = " and ".join(names) if names else "none"
+        raise CommandError(
+            f"exactly one bound is needed of {', '.join(given)}; got {got}. "
+            "Give one, for example --rel 1e-3."
+        )
+    # An option is named as the codec's keyword is.
+    options: dict[str, Any] = {names[0].removeprefix("--"): given[names[0]]}
+    if preserve:
+        options["preserve"] = tuple(preserve)
+    options["pipeline"] = pipeline
+    return options

@@ -1,0 +1,146 @@
+"""compress and decompress: bounds kept, everything else copied as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import fzdask
+
+Run = Callable[..., None]
+FILL = np.float32(-999)
+
+
+def worst(decoded: np.ndarray, original: np.ndarray) -> float:
+    return float(np.abs(decoded.astype("f8") - original.astype("f8")).max())
+
+
+@pytest.mark.parametrize("bound", [("--abs", "1e-3"), ("--rel", "1e-4"), ("--lossless",)])
+def test_npy_to_stream_and_back_keeps_the_bound(
+    run: Run, tmp_path: Path, field: np.ndarray, bound: tuple[str, ...]
+) -> None:
+    run("compress", tmp_path / "field.npy", tmp_path / "field.fz", *bound)
+    run("decompress", tmp_path / "field.fz", tmp_path / "back.npy")
+    back = np.load(tmp_path / "back.npy")
+    span = float(field.max()) - float(field.min())
+    allowed = {"--abs": 1e-3, "--rel": 1e-4 * span, "--lossless": 0.0}[bound[0]]
+    assert back.dtype == field.dtype
+    assert back.shape == field.shape
+    assert worst(back, field) <= allowed
+
+
+def test_a_stream_file_is_what_the_library_reads_and_writes(
+    run: Run, tmp_path: Path, field: np.ndarray
+) -> None:
+    run("compress", tmp_path / "field.npy", tmp_path / "field.fz", "--abs", "1e-3")
+    data = (tmp_path / "field.fz").read_bytes()
+    assert data == bytes(fzdask.compress(field, abs=1e-3))
+    assert worst(fzdask.decompress(data), field) <= 1e-3
+
+
+def test_preserved_values_come_back_bit_for_bit(run: Run, tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 5000, dtype="f4")
+    values[::7] = FILL
+    np.save(tmp_path / "a.npy", values)
+    run("compress", tmp_path / "a.npy", tmp_path / "a.fz", "--abs", "0.1", "--preserve", "-999")
+    run("decompress", tmp_path / "a.fz", tmp_path / "b.npy")
+    back = np.load(tmp_path / "b.npy")
+    assert np.all(back[::7] == FILL)
+    assert worst(back, values) <= 0.1
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2)])
+def test_empty_and_scalar_arrays(run: Run, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = np.full(shape, 2.5)
+    np.save(tmp_path / "a.npy", values)
+    run("compress", tmp_path / "a.npy", tmp_path / "a.fz", "--abs", "0.1")
+    run("decompress", tmp_path / "a.fz", tmp_path / "b.npy")
+    back = np.load(tmp_path / "b.npy")
+    assert back.shape == shape
+    assert back.dtype == values.dtype
+    assert np.all(np.abs(back - values) <= 0.1)
+
+
+def test_npy_through_zarr_and_back(run: Run, tmp_path: Path, field: np.ndarray) -> None:
+    run("compress", tmp_path / "field.npy", tmp_path / "field.zarr", "--abs", "1e-3")
+    run("decompress", tmp_path / "field.zarr", tmp_path / "back.npy")
+    assert worst(np.load(tmp_path / "back.npy"), field) <= 1e-3
+
+
+def test_netcdf_to_zarr_bounds_the_fields_and_copies_the_rest(
+    run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset
+) -> None:
+    target = tmp_path / "out.zarr"
+    run("compress", netcdf, target, "--abs", "0.01")
+    raw = xr.open_zarr(target, decode_cf=False).load()
+    fill = dataset.t.values == FILL
+    assert np.array_equal(raw.t.values == FILL, fill)
+    assert worst(raw.t.values, dataset.t.values) <= 0.01
+    assert worst(raw.p.values, dataset.p.values) <= 0.01
+    for name in ("packed", "lat_bounds", "cell_lon", "lat", "time"):
+        assert raw[name].dtype == dataset[name].dtype
+        assert raw[name].values.tobytes() == dataset[name].values.tobytes()
+    assert raw.attrs["title"] == "made for a test"
+    assert raw.t.attrs["coordinates"] == "cell_lon"
+    assert raw.packed.attrs["scale_factor"] == 0.01
+
+    decoded = xr.open_zarr(target).load()  # as a user opens it
+    assert np.array_equal(np.isnan(decoded.t.values), fill)
+    assert decoded.time.dtype.kind == "M"
+
+    codec = zarr.open_group(target, mode="r")["t"].compressors[0]
+    assert codec == fzdask.FZCodec(abs=0.01, preserve=(float(FILL),))
+
+
+def test_zarr_back_to_netcdf(run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset) -> None:
+    run("compress", netcdf, tmp_path / "out.zarr", "--lossless")
+    run("decompress", tmp_path / "out.zarr", tmp_path / "back.nc")
+    with (
+        xr.open_dataset(netcdf, engine="h5netcdf") as before,
+        xr.open_dataset(tmp_path / "back.nc", engine="h5netcdf") as after,
+    ):
+        xr.testing.assert_equal(before.load(), after.load())
+
+
+def test_zarr_to_plain_zarr_needs_no_fzdask_to_read(run: Run, tmp_path: Path, netcdf: Path) -> None:
+    run("compress", netcdf, tmp_path / "out.zarr", "--abs", "0.01")
+    run("decompress", tmp_path / "out.zarr", tmp_path / "plain.zarr")
+    metadata = [json.loads(f.read_text()) for f in (tmp_path / "plain.zarr").rglob("zarr.json")]
+    assert len(metadata) > 5
+    assert "fzdask" not in json.dumps(metadata)
+    xr.testing.assert_identical(
+        xr.open_zarr(tmp_path / "out.zarr").load(), xr.open_zarr(tmp_path / "plain.zarr").load()
+    )
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_input_of_both_formats_keeps_its_chunks(
+    run: Run, tmp_path: Path, zarr_format: int
+) -> None:
+    values = np.random.default_rng(1).normal(size=(256, 300)).astype("f4")
+    xr.Dataset({"v": (("y", "x"), values)}).to_zarr(
+        tmp_path / "in.zarr", zarr_format=zarr_format, encoding={"v": {"chunks": (128, 200)}}
+    )
+    run("compress", tmp_path / "in.zarr", tmp_path / "out.zarr", "--abs", "0.01")
+    stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["v"]
+    assert stored.chunks == (128, 200)
+    assert worst(stored[...], values) <= 0.01
+
+
+def test_one_variable_with_its_helpers(run: Run, tmp_path: Path, netcdf: Path) -> None:
+    run("compress", netcdf, tmp_path / "t.zarr", "--abs", "0.01", "--variable", "t")
+    assert set(xr.open_zarr(tmp_path / "t.zarr", decode_cf=False).data_vars) == {"t", "cell_lon"}
+
+
+def test_a_bare_zarr_array(run: Run, tmp_path: Path, field: np.ndarray) -> None:
+    zarr.save_array(tmp_path / "bare.zarr", field)
+    run("compress", tmp_path / "bare.zarr", tmp_path / "out.zarr", "--rel", "1e-3")
+    run("decompress", tmp_path / "out.zarr", tmp_path / "back.npy")
+    span = float(field.max()) - float(field.min())
+    assert worst(np.load(tmp_path / "back.npy"), field) <= 1e-3 * span

@@ -119,13 +119,15 @@ def _bare_zarr_array(path: Path) -> xr.Dataset | None:
 def chunk_shape(
     shape: tuple[int, ...], dtype: np.dtype[Any], target: int = CHUNK_TARGET
 ) -> tuple[int, ...]:
-    """Near-cubic chunk of at most ``target`` bytes; the array itself where it is smaller."""
-    from dask.array.core import normalize_chunks
+    """Chunk of at most ``target`` bytes, by halving the longest axis as often as needed.
 
-    if math.prod(shape) * dtype.itemsize <= target:
-        return tuple(shape)
-    chunks = normalize_chunks("auto", shape=shape, limit=target, dtype=dtype)
-    return tuple(int(sizes[0]) for sizes in chunks)
+    Halves rounded up leave edge chunks nearly full; Zarr and HDF5 pad those that are not.
+    """
+    chunk = list(shape)
+    while math.prod(chunk) * dtype.itemsize > target and max(chunk) > 1:
+        longest = chunk.index(max(chunk))
+        chunk[longest] = -(-chunk[longest] // 2)
+    return tuple(chunk)
 
 
 def uniform_chunks(dataset: xr.Dataset) -> xr.Dataset:

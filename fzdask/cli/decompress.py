@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fzdask.cli.console import CommandError, mebibytes, output, progress_bar
-from fzdask.cli.files import atomic_output, check_output, input_kind, output_kind
+from fzdask.cli.files import atomic_output, check_output, input_kind, naming, output_kind
 from fzdask.cli.options import ForceOption, VariableOption
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ def decompress(
     kind = input_kind(source, tuple(_OUTPUTS))
     wanted = output_kind(target, _OUTPUTS[kind])
     check_output(target, force=force)
-    if kind == ".fz":
-        if variable is not None:
-            raise CommandError(f"{source}: --variable is for .zarr; a .fz holds one array.")
-        nbytes = _stream_to_npy(source, target, force=force)
-    else:
-        nbytes = _from_zarr(source, target, wanted, variable, force=force)
+    if kind == ".fz" and variable is not None:
+        raise CommandError(f"{source}: --variable is for .zarr; a .fz holds one array.")
+    with naming(source):
+        if kind == ".fz":
+            nbytes = _stream_to_npy(source, target, force=force)
+        else:
+            nbytes = _from_zarr(source, target, wanted, variable, force=force)
     output().print(f"{source} -> {target}: {mebibytes(nbytes)}", markup=False, soft_wrap=True)
 
 

@@ -71,8 +71,10 @@ def demo(
     rows = measure(field.values, bound, chunks, field.preserve)
     console = output()
     console.print(_describe(field, options, bound, chunks), markup=False)
+    console.print()
     console.print(table(rows, field.values.nbytes))
-    console.print(caption(rows), style="dim")
+    console.print()
+    console.print(caption(rows), style="dim", markup=False)
     if keep is not None:
         _keep(field, bound, chunks, keep, force=force)
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fzdask.cli.console import CommandError
+from fzdask.errors import FZError
 
-__all__ = ["atomic_output", "check_output", "input_kind", "is_zarr", "output_kind"]
+__all__ = ["atomic_output", "check_output", "input_kind", "is_zarr", "naming", "output_kind"]
 
 _ZARR_MARKERS = ("zarr.json", ".zgroup", ".zarray")
 
@@ -46,6 +47,15 @@ def _kind(path: Path, allowed: Sequence[str], role: str) -> str:
             f"use one of {', '.join(allowed)}."
         )
     return kind
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before an error of the codec, which only saw its bytes."""
+    try:
+        yield
+    except FZError as error:
+        raise CommandError(f"{path}: {error}") from error
 
 
 def check_output(path: Path, *, force: bool) -> None:

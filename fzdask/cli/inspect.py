@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fzdask.cli.console import CommandError, mebibytes, output
-from fzdask.cli.files import input_kind
+from fzdask.cli.files import input_kind, naming
 
 if TYPE_CHECKING:
     import zarr
@@ -23,7 +23,8 @@ def inspect(
     if input_kind(source, (".fz", ".zarr")) == ".fz":
         import fzdask
 
-        _print(str(fzdask.inspect(source.read_bytes())))
+        with naming(source):
+            _print(str(fzdask.inspect(source.read_bytes())))
         return
     arrays = _arrays(source)
     if not arrays:
@@ -32,7 +33,8 @@ def inspect(
         if index:
             _print("")
         _print(_describe(name, array))
-        detail = _first_chunk(source, array)
+        with naming(source / array.path):
+            detail = _first_chunk(source, array)
         if detail:
             _print(detail)
 

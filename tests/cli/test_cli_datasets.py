@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fzdask.cli.datasets import chunk_shape, field_names, fill_values, open_raw
 
 
 def test_fields_and_fill_values_of_a_raw_dataset(netcdf: Path) -> None:
@@ -11,3 +17,30 @@ def test_fields_and_fill_values_of_a_raw_dataset(netcdf: Path) -> None:
     assert fill_values(raw.t) == (-999.0,)
     assert fill_values(raw.p) == (1e20,)
     assert raw.t.chunks is not None
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((256, 256, 256), (128, 128, 128)),
+        ((10, 10), (10, 10)),
+        ((), ()),
+        ((0, 5), (0, 5)),
+        ((97, 4000, 3001), (97, 125, 94)),
+    ],
+)
+def test_chunk_shapes(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    target = 8 * 1024**2
+    chunk = chunk_shape(shape, np.dtype("f4"), target)
+    assert chunk == expected
+    assert math.prod(chunk) * 4 <= target
+
+
+def test_a_large_array_is_cut_into_full_chunks(tmp_path: Path) -> None:
+    mapped = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", shape=(7000, 6000))
+    del mapped
+    sizes = open_raw(tmp_path / "a.npy")["data"].chunks
+    assert sizes is not None
+    assert [len(set(s[:-1])) for s in sizes] == [1, 1]
+    assert max(s[0] for s in sizes) * 8 * sizes[1][0] <= 16 * 1024**2
+    assert all(s[-1] >= 0.9 * s[0] for s in sizes)

@@ -21,13 +21,13 @@ def worst(decoded: np.ndarray, original: np.ndarray) -> float:
     return float(np.abs(decoded.astype("f8") - original.astype("f8")).max())
 
 
-def test_missing_input(refused: Refused, tmp_path: Path
-) -> None:
+def test_missing_input(refused: Refused, tmp_path: Path) -> None:
     said = refused("compress", tmp_path / "no.npy", tmp_path / "o.fz", "--abs", "1")
     assert "no.npy" in said
     assert "no such file" in said
     assert "no such file" in refused("inspect", tmp_path / "no.fz")
     assert "no such file" in refused("demo", tmp_path / "no.nc")
+
 
 @pytest.mark.parametrize(
     ("options", "expected"),
@@ -37,11 +37,13 @@ def test_missing_input(refused: Refused, tmp_path: Path
         (["--rel", "1e-3", "--lossless"], "--rel and --lossless"),
         (["--abs", "-1"], "abs=-1.0"),
         (["--abs", "nan"], "abs=nan"),
-        (["--abs", "many"], "many"),
+        (["--abs", "many"], "--abs"),
     ],
 )
-def test_bounds(refused: Refused, tmp_path: Path,
-    field: np.ndarray
+def test_bounds(
+    refused: Refused,
+    tmp_path: Path,
+    field: np.ndarray,
     options: list[str],
     expected: str,
 ) -> None:
@@ -50,8 +52,10 @@ def test_bounds(refused: Refused, tmp_path: Path,
         assert expected in said
     assert os.listdir(tmp_path) == ["field.npy"]
 
+
 def test_two_bounds_for_the_demo(refused: Refused) -> None:
     assert "--abs and --rel" in refused("demo", "--abs", "1", "--rel", "1")
+
 
 @pytest.mark.parametrize(
     ("command", "source", "target"),
@@ -64,7 +68,9 @@ def test_two_bounds_for_the_demo(refused: Refused) -> None:
         ("decompress", "field.fz", "o.nc"),
     ],
 )
-def test_unknown_extensions(refused: Refused, tmp_path: Path
+def test_unknown_extensions(
+    refused: Refused,
+    tmp_path: Path,
     command: str,
     source: str,
     target: str,
@@ -76,7 +82,9 @@ def test_unknown_extensions(refused: Refused, tmp_path: Path
     assert "use one of ." in said
     assert os.listdir(tmp_path) == [source]
 
-def test_existing_output_stays_as_it_was(refused: Refused, run: Run, tmp_path: Path, field: np.ndarray
+
+def test_existing_output_stays_as_it_was(
+    refused: Refused, run: Run, tmp_path: Path, field: np.ndarray
 ) -> None:
     target = tmp_path / "o.fz"
     target.write_bytes(b"precious")
@@ -86,7 +94,9 @@ def test_existing_output_stays_as_it_was(refused: Refused, run: Run, tmp_path: P
     run(*command, "--force")
     assert worst(fzdask.decompress(target.read_bytes()), field) <= 1e-3
 
-def test_force_replaces_a_store_but_no_other_directory(refused: Refused, run: Run, tmp_path: Path, field: np.ndarray
+
+def test_force_replaces_a_store_but_no_other_directory(
+    refused: Refused, run: Run, tmp_path: Path, field: np.ndarray
 ) -> None:
     store = tmp_path / "o.zarr"
     command = ["compress", tmp_path / "field.npy", store, "--force"]
@@ -100,20 +110,20 @@ def test_force_replaces_a_store_but_no_other_directory(refused: Refused, run: Ru
     assert "no Zarr store" in said
     assert (other / "chapter1.tex").read_text() == "years of work"
 
-def test_output_in_a_missing_directory(refused: Refused, tmp_path: Path, field: np.ndarray
-) -> None:
+
+def test_output_in_a_missing_directory(refused: Refused, tmp_path: Path, field: np.ndarray) -> None:
     target = tmp_path / "no" / "o.fz"
     said = refused("compress", tmp_path / "field.npy", target, "--abs", "1")
     assert "does not exist" in said
 
-def test_damaged_inputs(refused: Refused, run: Run, tmp_path: Path, field: np.ndarray
-) -> None:
+
+def test_damaged_inputs(refused: Refused, run: Run, tmp_path: Path, field: np.ndarray) -> None:
     run("compress", tmp_path / "field.npy", tmp_path / "a.fz", "--abs", "1e-3")
     data = (tmp_path / "a.fz").read_bytes()
     for damaged in (b"", data[: len(data) // 2], b"not a stream" * 9):
         (tmp_path / "a.fz").write_bytes(damaged)
-        refused("decompress", tmp_path / "a.fz", tmp_path / "o.npy")
-        refused("inspect", tmp_path / "a.fz")
+        assert "a.fz" in refused("decompress", tmp_path / "a.fz", tmp_path / "o.npy")
+        assert "a.fz" in refused("inspect", tmp_path / "a.fz")
     for name, content in {"a.npy": b"", "b.npy": b"\x93NUMPY...", "c.nc": b"CDF?"}.items():
         (tmp_path / name).write_bytes(content)
         said = refused("compress", tmp_path / name, tmp_path / "o.zarr", "--abs", "1")
@@ -125,14 +135,14 @@ def test_damaged_inputs(refused: Refused, run: Run, tmp_path: Path, field: np.nd
     assert not (tmp_path / "o.npy").exists()
     assert not (tmp_path / "o.zarr").exists()
 
-def test_arrays_of_objects(refused: Refused, tmp_path: Path
-) -> None:
+
+def test_arrays_of_objects(refused: Refused, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}, None]), allow_pickle=True)
     said = refused("compress", tmp_path / "a.npy", tmp_path / "o.fz", "--abs", "1")
     assert "a.npy" in said
 
-def test_variables(refused: Refused, run: Run, tmp_path: Path, netcdf: Path
-) -> None:
+
+def test_variables(refused: Refused, run: Run, tmp_path: Path, netcdf: Path) -> None:
     command = ["compress", netcdf, tmp_path / "o.zarr", "--abs", "1", "--variable"]
     assert "it has t, p, packed" in refused(*command, "temperature")
     assert "int16" in refused(*command, "packed")
@@ -140,10 +150,9 @@ def test_variables(refused: Refused, run: Run, tmp_path: Path, netcdf: Path
     said = refused("decompress", tmp_path / "o.zarr", tmp_path / "o.npy")
     assert "--variable" in said
 
-def test_a_dataset_without_fields(refused: Refused, tmp_path: Path
-) -> None:
+
+def test_a_dataset_without_fields(refused: Refused, tmp_path: Path) -> None:
     xr.Dataset({"n": ("x", np.arange(5))}).to_zarr(tmp_path / "ints.zarr")
-    said = refused("compress", tmp_path / "ints.zarr", tmp_path / "o.zarr", "--abs", "1"
-    )
+    said = refused("compress", tmp_path / "ints.zarr", tmp_path / "o.zarr", "--abs", "1")
     assert "nothing to bound" in said
     assert "demo needs one" in refused("demo", tmp_path / "ints.zarr")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,14 @@ import typer
 
 from fzdask.cli.console import CommandError, mebibytes, output, progress_bar
 from fzdask.cli.files import atomic_output, check_output, input_kind, output_kind
-from fzdask.cli.options import AbsOption, ForceOption, RelOption, VariableOption, codec_options
+from fzdask.cli.options import (
+    AbsOption,
+    ForceOption,
+    PreserveOption,
+    RelOption,
+    VariableOption,
+    codec_options,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +46,7 @@ def demo(
     ] = None,
     abs_bound: AbsOption = None,
     rel_bound: RelOption = None,
+    preserve: PreserveOption = None,
     size: Annotated[
         int, typer.Option("--size", min=8, max=1024, help="Edge of the generated cube.")
     ] = 256,
@@ -66,6 +74,9 @@ def demo(
         output_kind(keep, (".zarr",))
         check_output(keep, force=force)
     field = _load(source, variable) if source else _generate(size, seed)
+    if preserve:
+        kept = dict.fromkeys((*field.preserve, *preserve))
+        field = replace(field, preserve=tuple(kept))
     bound = _absolute_bound(options, field)
     chunks = _chunks(field.values, chunk)
     rows = measure(field.values, bound, chunks, field.preserve)

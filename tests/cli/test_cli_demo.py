@@ -62,3 +62,18 @@ def test_demo_without_the_peers(
     monkeypatch.setattr("fzdask.cli.round_trips.importlib.util.find_spec", lambda name: None)
     run("demo", "--size", "16")
     assert "SZ3 and ZFP are left out" in " ".join(capsys.readouterr().out.split())
+
+
+def test_demo_with_a_value_that_marks_missing_data(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.linspace(0, 1, 5000, dtype="f4")
+    values[::9] = 1e20
+    np.save(tmp_path / "a.npy", values)
+    run("demo", tmp_path / "a.npy", "--preserve", "1e20", "--keep", tmp_path / "kept.zarr")
+    shown = capsys.readouterr().out
+    assert "0.001 of the range" in shown
+    assert "kept bit for bit and left out of errors: 1e+20" in shown
+    back = zarr.open_group(tmp_path / "kept.zarr", mode="r")["field"][...]
+    assert np.array_equal(back[::9], values[::9])
+    assert worst(back, values) <= 1e-3 * float(values[values < 2].max())

@@ -1,0 +1,37 @@
+"""Resolving what was asked of a chunk into one absolute bound."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["COMPONENT", "component_bound", "integer_bound", "lattice_bound", "relative_bound"]
+
+# |z - z'| <= b holds if both components are within b / sqrt(2); the factor is a little less, so
+# that no rounding on the way can exceed b.
+COMPONENT = 0.7071067
+LARGEST_INTEGER_BOUND = 2**53  # beyond it binary64, which carries the bound, skips integers
+
+
+def relative_bound(rel: float, low: float, high: float) -> float:
+    """``rel * (high - low)`` in binary64; the largest finite number where the range overflows."""
+    span = high - low
+    return rel * span if math.isfinite(span) else rel * high - rel * low
+
+
+def integer_bound(bound: float, magnitude: int) -> int:
+    """The greatest whole number not above a bound that keeps 64-bit arithmetic exact."""
+    if magnitude >= 2**62:
+        return 0
+    return min(math.floor(min(bound, float(LARGEST_INTEGER_BOUND))), LARGEST_INTEGER_BOUND)
+
+
+def component_bound(bound: float) -> float:
+    """Bound of each component of a complex number whose distance is to stay within ``bound``."""
+    return bound * COMPONENT
+
+
+def lattice_bound(bound: float) -> float | None:
+    """A bound that has a lattice and is not above the given one, or None if all are too narrow."""
+    bound = min(bound, 2.0**1020)
+    usable = bound > 0 and math.isfinite(1.0 / (2.0 * bound)) if 2.0 * bound > 0 else False
+    return bound if usable else None

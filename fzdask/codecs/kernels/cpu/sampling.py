@@ -1,0 +1,96 @@
+"""Which axes are worth differencing: coded size of a sample, for every subset of axes at once."""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu.symbols import ALPHABET, exponent, extra_bits, symbol_of, zigzag
+
+_FRACTION = 8  # bits after the point of the integer logarithm
+
+
+@njit(nogil=True, cache=True)
+def _log2(value):
+    """log2 in units of 2**-8, by repeated squaring: integers only, alike on every machine."""
+    e = exponent(value)
+    mantissa = (np.uint64(value) << np.uint64(31)) >> np.uint64(e)  # in [2**31, 2**32)
+    result = np.int64(e)
+    for _ in range(_FRACTION):
+        mantissa = (mantissa * mantissa) >> np.uint64(31)
+        result <<= 1
+        if mantissa >> np.uint64(32):
+            mantissa >>= np.uint64(1)
+            result |= 1
+    return result
+
+
+@njit(nogil=True, cache=True)
+def difference_costs(x, forced, shape, inv, limit, samples, costs):
+    """Estimate the coded bits of the sample for each subset of differenced axes.
+
+    Parameters
+    ----------
+    x : flat array of values or lattice, C order
+    forced : uint8, empty or flags of values to leave out
+    shape : int64, at most 4 lengths, each at least 2
+    inv, limit : float
+        Lattice values are ``rint(x * inv)``; points near one beyond ``limit`` are left out.
+    samples : int
+        Points, spread evenly with a pseudo-random offset.
+    costs : int64[2**ndim], output
+        Entropy and raw bits in units of 2**-8 bit; bit k of the index is axis k. All 0 if every
+        point was left out.
+    """
+    nd = shape.size
+    subsets = 1 << nd
+    strides = np.ones(nd, np.int64)
+    for k in range(nd - 2, -1, -1):
+        strides[k] = strides[k + 1] * shape[k + 1]
+    counts = np.zeros((subsets, ALPHABET), np.int64)
+    q = np.empty(subsets, np.int64)
+    n = x.size
+    taken = np.int64(0)
+    costs[:] = 0
+    random = np.uint64(1)
+    for k in range(samples):
+        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        first = k * n // samples
+        room = (k + 1) * n // samples - first
+        pos = first + np.int64((random >> np.uint64(33)) % np.uint64(max(room, 1)))
+        rest = pos
+        for a in range(nd):
+            c = rest // strides[a]
+            rest -= c * strides[a]
+            if c == 0:
+                pos += strides[a]
+        usable = True
+        for b in range(subsets):
+            at = pos
+            for a in range(nd):
+                if (b >> a) & 1:
+                    at -= strides[a]
+            r = np.rint(np.float64(x[at]) * inv)
+            if not np.abs(r) <= limit or (forced.size > 0 and forced[at] != 0):
+                usable = False
+                break
+            q[b] = np.int64(r)
+        if not usable:
+            continue
+        taken += 1
+        for a in range(nd):
+            bit = 1 << a
+            for b in range(subsets):
+                if b & bit:
+                    q[b] = q[b ^ bit] - q[b]
+        for b in range(subsets):
+            s = symbol_of(zigzag(q[b]))
+            counts[b, s] += 1
+            costs[b] += np.int64(extra_bits(s)) << _FRACTION
+    if taken == 0:
+        return
+    whole = _log2(taken)
+    for b in range(subsets):
+        for s in range(ALPHABET):
+            c = counts[b, s]
+            if c > 0:
+                # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen
+                costs[b] += c * (whole - _log2(c)) + 184

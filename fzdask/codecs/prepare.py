@@ -1,0 +1,185 @@
+"""From any array to what a pipeline takes: flat, native, C order, with a resolved bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.bounds import component_bound, integer_bound, lattice_bound, relative_bound
+from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.kernels.cpu import ranges
+from fzdask.codecs.stages.base import Form, Job
+from fzdask.errors import ConfigError, UnsupportedDtypeError
+
+__all__ = ["Prepared", "decoding_bound", "flat_form", "numeric_form", "prepare", "restore_layout"]
+
+NO_FLAGS = np.zeros(0, np.uint8)
+BLOCK = 1 << 16  # elements; temporaries of a block stay in the cache
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An array ready for a pipeline.
+
+    Attributes
+    ----------
+    data : flat array
+        Native, in the order of memory; halves as float32, complex as pairs.
+    form : Form
+        What the decoder is to return (halves as halves).
+    job : Job or None
+        None where only a lossless chain can keep what was asked.
+    resolved : float
+        The absolute bound for the header.
+    """
+
+    data: NDArray[Any]
+    form: Form
+    job: Job | None
+    resolved: float
+
+
+def memory_order(array: NDArray[Any]) -> str:
+    """'F' for an array that is contiguous in Fortran order only, else 'C'."""
+    return "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+
+
+def check_array(array: Any) -> NDArray[Any]:
+    """A plain ndarray, or an error that says why there is none."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ConfigError(
+            "fzdask: a masked array has two arrays in it; pass array.filled(value) and "
+            "preserve=(value,), or let xarray write its _FillValue."
+        )
+    plain = np.asarray(array)
+    if plain.dtype.hasobject:
+        raise UnsupportedDtypeError(
+            f"fzdask: dtype {plain.dtype} holds Python objects, which have no bytes to compress; "
+            "convert it (for strings: array.astype('S') or 'U')."
+        )
+    return plain
+
+
+def is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether a bound has a meaning: integers, floats of 2, 4 or 8 bytes, and pairs of them."""
+    if dtype.kind in "iu":
+        return True
+    return (dtype.kind == "f" and dtype.itemsize <= 8) or (
+        dtype.kind == "c" and dtype.itemsize <= 16
+    )
+
+
+def flat_form(dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> Form:
+    """Shape in the order of memory, with the dtype as it is."""
+    return Form(shape[::-1] if order == "F" else shape, dtype)
+
+
+def numeric_form(form: Form) -> Form:
+    """The form in native little-endian numbers, complex ones as pairs."""
+    dtype = form.dtype.newbyteorder("<")
+    if dtype.kind == "c":
+        return Form((*form.shape, 2), np.dtype(f"<f{dtype.itemsize // 2}"))
+    return Form(form.shape, dtype)
+
+
+def flatten(array: NDArray[Any], order: str) -> NDArray[Any]:
+    """The elements in the order of memory; a view where there is one."""
+    return np.ascontiguousarray(array.T if order == "F" else array).reshape(-1)
+
+
+def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:
+    """Undo :func:`flatten`."""
+    return flat.reshape(shape[::-1]).T if order == "F" else flat.reshape(shape)
+
+
+def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
+    """Resolve the bound of a numeric array and make it ready for a lossy pipeline."""
+    form = numeric_form(flat_form(array.dtype, array.shape, order))
+    flat = flatten(array, order)
+    forced = _preserved(flat, config.preserve)
+    flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
+    if array.dtype.kind == "c" and forced.size:
+        forced = np.repeat(forced, 2)
+    low, high = _range(flat, forced)
+    kind, value = config.bound
+    asked = relative_bound(value, float(low), float(high)) if kind == "rel" else value
+    if form.dtype.kind != "f":
+        magnitude = max(abs(int(low)), abs(int(high)))
+        bound = float(integer_bound(asked, magnitude))
+        job = Job(bound, forced, flat.view(f"<u{form.dtype.itemsize}"), float(magnitude))
+        return Prepared(flat, form, job, bound)
+    cell = lattice_bound(decoding_bound(array.dtype, min(asked, 2.0**1020)))
+    if cell is None:
+        return Prepared(flat, form, None, 0.0)
+    bits = flat.view(f"<u{form.dtype.itemsize}")
+    job = Job(cell, forced, bits, max(abs(float(low)), abs(float(high))))
+    if form.dtype.itemsize == 2:
+        job.forced = _half_misses(flat, cell, forced)
+        flat = flat.astype(np.float32)
+    return Prepared(flat, form, job, min(asked, 2.0**1020))
+
+
+def decoding_bound(dtype: np.dtype[Any], resolved: float) -> float:
+    """The bound of the lattice, given the one in the header."""
+    return component_bound(resolved) if dtype.kind == "c" else resolved
+
+
+def _preserved(flat: NDArray[Any], preserve: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Flags of the values to keep bit for bit; empty where there are none."""
+    flags = NO_FLAGS
+    for value in preserve:
+        if flat.dtype.kind in "iu":
+            info = np.iinfo(flat.dtype)
+            if value != int(value) or not info.min <= value <= info.max:
+                continue
+            equal = flat == flat.dtype.type(int(value))
+        else:
+            with np.errstate(over="ignore"):  # 1e300 is no float32; it then equals nothing finite
+                equal = flat == np.asarray(value).astype(flat.dtype)
+        if equal.any():
+            flags = equal.view(np.uint8) if not flags.size else flags | equal.view(np.uint8)
+    return flags
+
+
+def _range(flat: NDArray[Any], forced: NDArray[np.uint8]) -> tuple[Any, Any]:
+    """Least and greatest finite value that is not forced; (0, 0) if there is none."""
+    if not flat.size:
+        return 0, 0
+    if not forced.size:
+        low, high = _block_range(flat)
+    else:
+        kept = (
+            _block_range(part[forced[start : start + BLOCK] == 0])
+            for start in range(0, flat.size, BLOCK)
+            for part in (flat[start : start + BLOCK],)
+        )
+        pairs = [pair for pair in kept if pair[0] <= pair[1]]
+        low = min((p[0] for p in pairs), default=1)
+        high = max((p[1] for p in pairs), default=0)
+    return (low, high) if low <= high else (0, 0)
+
+
+def _block_range(part: NDArray[Any]) -> tuple[Any, Any]:
+    if not part.size:
+        return 1, 0
+    if part.dtype.kind in "iu":
+        return int(part.min()), int(part.max())
+    if part.dtype.itemsize == 2:
+        part = part.astype(np.float32)
+    low, high = ranges.finite_range(part, np.finfo(part.dtype).max)
+    return float(low), float(high)
+
+
+def _half_misses(flat: NDArray[Any], bound: float, forced: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Flag halves whose value, decoded through float32, would miss the bound."""
+    flags = forced.copy() if forced.size else np.zeros(flat.size, np.uint8)
+    step, inv = 2.0 * bound, 1.0 / (2.0 * bound)
+    for start in range(0, flat.size, BLOCK):
+        x = flat[start : start + BLOCK].astype(np.float64)
+        with np.errstate(all="ignore"):
+            decoded = (np.rint(x * inv) * step).astype(np.float32).astype(np.float16)
+            flags[start : start + BLOCK] |= ~(np.abs(x - decoded.astype(np.float64)) <= bound)
+    return flags if flags.any() else NO_FLAGS

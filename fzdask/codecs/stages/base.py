@@ -1,0 +1,149 @@
+"""What a stage is: one reversible step of a pipeline."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.errors import FormatError
+
+__all__ = ["ArrayStage", "ByteStage", "Encoded", "Form", "Job", "Section", "Stage"]
+
+Section = NDArray[Any] | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Shape and dtype of what travels between two stages."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass(slots=True)
+class Job:
+    """What the stages of one encoding know besides their input.
+
+    Attributes
+    ----------
+    bound : float
+        The resolved absolute bound, positive.
+    forced : uint8 array, flat
+        Empty, or flags of values that must come back bit for bit.
+    bits : unsigned integer array, flat
+        The input's own bits, kept for outliers (half precision is quantized through float32).
+    finite_max : float
+        Greatest magnitude of the finite values that are not forced.
+    sample : tuple, optional
+        Flat array and factor that give lattice values, for stages that look at a sample. It is
+        set by the quantizer, so that a choice does not depend on whether stages are fused.
+    """
+
+    bound: float
+    forced: NDArray[np.uint8]
+    bits: NDArray[Any]
+    finite_max: float
+    sample: tuple[NDArray[Any], float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What a stage gives: its main output, parameters for decoding, named side sections."""
+
+    data: NDArray[Any]
+    params: bytes = b""
+    sections: dict[str, Section] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """A reversible step; immutable, thread-safe, equal if its options are.
+
+    Subclasses are frozen dataclasses whose fields are the options of the text form.
+    """
+
+    name: ClassVar[str]
+    """Written to text and metadata; never renamed, never reused."""
+    code: ClassVar[int]
+    """Written to streams; never reused."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Options that differ from their defaults, as plain values."""
+        config = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if value != f.default:
+                config[f.name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
+        return f"{self.name}({options})" if options else self.name
+
+
+class ArrayStage(Stage):
+    """A stage that takes an array."""
+
+    takes: ClassVar[str]
+    """``array`` (any numbers), ``lattice`` (int32 or int64)."""
+    gives: ClassVar[str]
+    """``lattice`` or ``bytes``."""
+    section_names: ClassVar[tuple[str, ...]] = ()
+    """Side sections that it may write, in the order of their numbers."""
+
+    @abstractmethod
+    def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
+        """Encode a flat C-order array of the given form."""
+
+    @abstractmethod
+    def form_after(self, form: Form, params: bytes) -> Form:
+        """Form of the main output for an input of this form; raises FormatError on bad params."""
+
+    @abstractmethod
+    def decode(
+        self,
+        data: NDArray[Any],
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        bound: float,
+    ) -> NDArray[Any]:
+        """The flat array of the given form from what :meth:`encode` gave."""
+
+
+class ByteStage(Stage):
+    """A lossless back end: bytes to bytes."""
+
+    takes: ClassVar[str] = "bytes"
+    gives: ClassVar[str] = "bytes"
+
+    @abstractmethod
+    def compress(self, data: NDArray[np.uint8]) -> bytes | None:
+        """Compressed bytes, or None where that would save nothing."""
+
+    @abstractmethod
+    def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
+        """Raise FormatError if the compressed bytes cannot give that many."""
+
+    @abstractmethod
+    def decompress(self, data: NDArray[np.uint8], nbytes: int) -> NDArray[np.uint8]:
+        """Exactly ``nbytes`` bytes; FormatError otherwise."""
+
+
+def check_params(stage: type[Stage], params: bytes, nbytes: int) -> None:
+    """Refuse stage parameters of the wrong length."""
+    if len(params) != nbytes:
+        raise FormatError(
+            f"fzdask stream: stage {stage.name!r} has {len(params)} bytes of parameters, "
+            f"not {nbytes}; the stream is damaged or from another version."
+        )

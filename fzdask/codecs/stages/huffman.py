@@ -1,0 +1,136 @@
+"""Chunked canonical Huffman coding with a compact codebook and run symbols."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, check_params
+from fzdask.errors import ConfigError, FormatError
+
+__all__ = ["Huffman"]
+
+# Runs are tried above this share of the most frequent symbol: below it one symbol costs at most
+# a fifth of a bit more than its information, and runs of it are too short to save that.
+TRY_RUNS = 0.6
+WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a chunk can read
+
+
+@dataclass(frozen=True)
+class Huffman(ArrayStage):
+    """Entropy coding of small integers; any residual of 64 bits can be coded.
+
+    The codebook (at most 16 bits a code) is built from all values of the chunk and stored as
+    code lengths. Values are coded in groups that start on a 32-bit word, so that they can be
+    coded in parallel. Where it is smaller, runs of the most frequent symbol become one symbol.
+
+    Parameters
+    ----------
+    group : int
+        Values per independently decodable group, a power of two from 256 to 16384.
+
+    Sources: Huffman 1952; Tian et al. 2020 (coarse-grained chunks).
+    """
+
+    name: ClassVar[str] = "huffman"
+    code: ClassVar[int] = 3
+    takes: ClassVar[str] = "lattice"
+    gives: ClassVar[str] = "bytes"
+    section_names: ClassVar[tuple[str, ...]] = ("codebook", "group_sizes")
+
+    group: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.group not in [1 << k for k in range(8, 15)]:
+            raise ConfigError(
+                f"huffman: group={self.group!r} must be a power of two from 256 to 16384."
+            )
+
+    def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
+        counts = np.zeros(symbols.ALPHABET, np.int64)
+        huffman.histogram(data, counts)
+        groups = -(-data.size // self.group)
+        lengths = codebook.code_lengths(counts)
+        room = huffman.coded_words(counts, lengths, groups)
+        mode = int(counts.argmax())
+        runs = False
+        if mode < symbols.DIRECT and counts[mode] > TRY_RUNS * data.size:
+            with_runs = np.zeros(symbols.ALPHABET, np.int64)
+            huffman.histogram_runs(data, self.group, mode, with_runs)
+            run_lengths = codebook.code_lengths(with_runs)
+            run_room = huffman.coded_words(with_runs, run_lengths, groups)
+            if run_room < room:
+                runs, lengths, room = True, run_lengths, run_room
+        words = np.empty(room, np.uint32)
+        sizes = np.empty(groups, np.uint16)
+        codes = codebook.canonical_codes(lengths)
+        used = huffman.encode(data, self.group, mode if runs else -1, codes, words, sizes)
+        params = bytes([self.group.bit_length() - 1])
+        if runs:
+            params += struct.pack("<H", mode)
+        return Encoded(
+            _little_endian(words[:used]).view(np.uint8),
+            params,
+            {
+                "codebook": codebook.pack_lengths(lengths),
+                "group_sizes": _little_endian(sizes).view(np.uint8),
+            },
+        )
+
+    def form_after(self, form: Form, params: bytes) -> Form:
+        _read_params(params)
+        return Form((-1,), np.dtype(np.uint8))
+
+    def decode(
+        self,
+        data: NDArray[Any],
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        bound: float,
+    ) -> NDArray[Any]:
+        group, mode = _read_params(params)
+        fast, slow = _read_codebook(sections.get("codebook"))
+        sizes = sections.get("group_sizes")
+        groups = -(-form.size // group)
+        if sizes is None or sizes.size != 2 * groups or data.size % 4:
+            raise FormatError("fzdask stream: huffman groups do not match the array; damaged.")
+        starts = np.zeros(groups + 1, np.int64)
+        np.cumsum(sizes.view("<u2"), out=starts[1:])
+        if starts[-1] * 4 != data.size or (groups and not sizes.view("<u2").all()):
+            raise FormatError("fzdask stream: huffman groups do not fill the payload; damaged.")
+        # Zero words behind the payload: no group, however wrong, can read past them.
+        words = np.zeros(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
+        words[: data.size // 4] = data.view("<u4")
+        out = np.empty(form.size, form.dtype)
+        if not huffman.decode(words, starts, group, mode, fast, slow, out):
+            raise FormatError("fzdask stream: huffman payload does not decode; it is damaged.")
+        return out
+
+
+def _read_params(params: bytes) -> tuple[int, int]:
+    """Values per group, and the symbol whose runs are coded or -1."""
+    check_params(Huffman, params, 3 if len(params) == 3 else 1)
+    mode = int.from_bytes(params[1:], "little") if len(params) == 3 else -1
+    if not 8 <= params[0] <= 14 or mode >= symbols.DIRECT:
+        raise FormatError("fzdask stream: huffman parameters out of range; it is damaged.")
+    return 1 << params[0], mode
+
+
+def _read_codebook(packed: NDArray[np.uint8] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    lengths = np.zeros(symbols.ALPHABET, np.uint8)
+    if packed is None or not codebook.unpack_lengths(packed, lengths):
+        raise FormatError("fzdask stream: the huffman codebook is missing or damaged.")
+    fast, slow = codebook.decoding_tables(lengths, symbols.DIRECT)
+    if not fast.size:
+        raise FormatError("fzdask stream: the huffman codebook is no prefix code; it is damaged.")
+    return fast, slow
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)

@@ -1,0 +1,140 @@
+"""Dual quantization: the one lossy stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.codecs.kernels.cpu import lattice, outliers
+from fzdask.codecs.kernels.cpu.difference import new_state
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Section, check_params
+from fzdask.errors import FormatError
+
+__all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
+
+# |q| up to here: four differences still wrap back exactly, and q is exact in binary64.
+LIMITS = {4: 2.0**30, 8: 2.0**51}
+NO_AXES = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Quantize(ArrayStage):
+    """Floats onto the lattice ``q = rint(x / 2 bound)``; integers onto one of odd width.
+
+    Guarantees ``|x - x'| <= bound`` for every finite value, decided on the decoder's own ``x'``.
+    What misses the bound, NaN, infinities, -0.0 and preserved values are outliers, bit for bit.
+
+    Source: Tian et al. 2020, "cuSZ" (dual quantization).
+    """
+
+    name: ClassVar[str] = "quantize"
+    code: ClassVar[int] = 1
+    takes: ClassVar[str] = "array"
+    gives: ClassVar[str] = "lattice"
+    section_names: ClassVar[tuple[str, ...]] = ("outlier_runs", "outliers")
+
+    def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
+        return quantize_to_residual(data, job, NO_AXES, NO_AXES)
+
+    def form_after(self, form: Form, params: bytes) -> Form:
+        check_params(Quantize, params, 1)
+        if params[0] not in LIMITS or form.dtype.kind not in "fiu":
+            raise FormatError(
+                f"fzdask stream: quantize with lattice width {params[0]} for {form.dtype}; "
+                "the stream is damaged."
+            )
+        return Form(form.shape, np.dtype(f"<i{params[0]}"))
+
+    def decode(
+        self,
+        data: NDArray[Any],
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        bound: float,
+    ) -> NDArray[Any]:
+        return dequantize_residual(data, form, sections, bound, NO_AXES, NO_AXES)
+
+
+def steps(bound: float) -> tuple[float, float]:
+    """Width of a lattice cell and its reciprocal, as encoder and decoder both compute them."""
+    step = 2.0 * bound
+    return step, 1.0 / step
+
+
+def lattice_width(data: NDArray[Any], job: Job) -> int:
+    """4 or 8 bytes: the narrowest lattice that holds all finite values."""
+    if data.dtype.kind == "f":
+        return 4 if job.finite_max * steps(job.bound)[1] < LIMITS[4] else 8
+    return 4 if job.finite_max < LIMITS[4] else 8
+
+
+def quantize_to_residual(
+    data: NDArray[Any], job: Job, strides: NDArray[np.int64], spans: NDArray[np.int64]
+) -> Encoded:
+    """Quantize and difference along the axes of these strides in one pass (none: the lattice)."""
+    width = lattice_width(data, job)
+    out = np.empty(data.size, f"<i{width}")
+    state = np.zeros(outliers.STATE, np.int64)
+    # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
+    runs = np.empty(data.size + 32, np.uint8)
+    values = np.empty(data.size, job.bits.dtype)
+    if data.dtype.kind == "f":
+        step, inv = steps(job.bound)
+        minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
+        bufs, hist = new_state(out.dtype, strides)
+        lattice.quantize(
+            data, job.bits, minus_zero, job.forced, inv, step, job.bound, LIMITS[width],
+            strides, spans, bufs, hist, out, state, runs, values,
+        )  # fmt: skip
+        job.sample = (data, inv)
+    else:
+        lattice.quantize_integers(
+            data, job.bits, job.forced, int(job.bound), out, state, runs, values
+        )
+        job.sample = (out, 1.0)
+    sections: dict[str, Section] = {}
+    if state[outliers.VALUES]:
+        sections["outlier_runs"] = runs[: state[outliers.BYTES]].copy()
+        sections["outliers"] = values[: state[outliers.VALUES]].view(np.uint8).copy()
+    return Encoded(out, bytes([width]), sections)
+
+
+def dequantize_residual(
+    data: NDArray[Any],
+    form: Form,
+    sections: dict[str, NDArray[np.uint8]],
+    bound: float,
+    strides: NDArray[np.int64],
+    spans: NDArray[np.int64],
+) -> NDArray[Any]:
+    """Undo :func:`quantize_to_residual` (integers: with no axes)."""
+    bits_dtype = np.dtype(f"<u{form.dtype.itemsize}")
+    if form.dtype.kind == "f":
+        if not (np.isfinite(steps(bound)).all() and bound > 0):
+            raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
+        native = np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype
+        out = np.empty(data.size, native)
+        bufs, hist = new_state(data.dtype, strides)
+        lattice.dequantize(data, steps(bound)[0], strides, spans, bufs, hist, out)
+        if native != form.dtype:
+            with np.errstate(over="ignore"):  # a value out of range is an outlier, put back below
+                out = out.astype(form.dtype)
+    else:
+        if not (0 <= bound < 2**62 and bound == int(bound)):
+            raise FormatError(f"fzdask stream: integer bound {bound!r}; the stream is damaged.")
+        out = np.empty(data.size, form.dtype)
+        info = np.iinfo(form.dtype)
+        low, high = max(int(info.min), -(2**63)), min(int(info.max), 2**63 - 1)
+        lattice.dequantize_integers(data, int(bound), low, high, out)
+    runs = sections.get("outlier_runs")
+    values = sections.get("outliers")
+    if runs is not None or values is not None:
+        if runs is None or values is None or values.size % form.dtype.itemsize:
+            raise FormatError("fzdask stream: outliers and their places do not match.")
+        if not outliers.restore(runs, values.view(bits_dtype), out.view(bits_dtype)):
+            raise FormatError("fzdask stream: outliers do not fit the array.")
+    return out

@@ -1,0 +1,85 @@
+"""Zstandard as the lossless back end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numcodecs import zstd
+from numpy.typing import NDArray
+
+from fzdask.codecs.stages.base import ByteStage
+from fzdask.errors import ConfigError, FormatError
+
+__all__ = ["Zstd"]
+
+SMALL = 1 << 16  # bytes; larger data is first tried on a sample of pieces
+PIECE = 1 << 12
+WORTH = 0.98  # keep the result only below this share of the input: decoding costs time too
+# A zstd block is at most 128 KiB and takes at least 4 bytes.
+MOST_EXPANSION = 1 << 15
+
+
+@dataclass(frozen=True)
+class Zstd(ByteStage):
+    """Zstandard frames (RFC 8878), kept where they save at least 2 %.
+
+    Parameters
+    ----------
+    level : int
+        Compression level, 1 to 22.
+    """
+
+    name: ClassVar[str] = "zstd"
+    code: ClassVar[int] = 4
+
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.level, bool) or not isinstance(self.level, int):
+            raise ConfigError(f"zstd: level={self.level!r} must be a whole number from 1 to 22.")
+        if not 1 <= self.level <= 22:
+            raise ConfigError(f"zstd: level={self.level!r} must be from 1 to 22.")
+
+    def compress(self, data: NDArray[np.uint8]) -> bytes | None:
+        if data.size > SMALL and not self._promising(data):
+            return None
+        packed: bytes = zstd.compress(data, self.level)
+        return packed if len(packed) < WORTH * data.size else None
+
+    def _promising(self, data: NDArray[np.uint8]) -> bool:
+        """Whether every sixteenth piece, taken together, compresses enough."""
+        pieces = data[: data.size // PIECE * PIECE].reshape(-1, PIECE)[::16]
+        sample = np.ascontiguousarray(pieces)
+        return len(zstd.compress(sample, self.level)) < WORTH * sample.size
+
+    def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
+        if nbytes > data.size * MOST_EXPANSION or _content_size(data) != nbytes:
+            raise FormatError(
+                f"fzdask stream: a zstd frame of {data.size} bytes does not hold {nbytes}; "
+                "the stream is damaged."
+            )
+
+    def decompress(self, data: NDArray[np.uint8], nbytes: int) -> NDArray[np.uint8]:
+        self.check(data, nbytes)
+        out = np.empty(nbytes, np.uint8)
+        try:
+            zstd.decompress(data, out)
+        except (RuntimeError, ValueError) as error:
+            raise FormatError(f"fzdask stream: zstd cannot decode a section: {error}") from error
+        return out
+
+
+def _content_size(frame: NDArray[Any]) -> int:
+    """Content size from a frame's header (RFC 8878, 3.1.1.1), or -1 where there is none."""
+    head = frame[:18].tobytes()
+    if len(head) < 6 or head[:4] != b"\x28\xb5\x2f\xfd":
+        return -1
+    descriptor = head[4]
+    single = descriptor >> 5 & 1
+    width = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
+    at = 5 + (0 if single else 1) + (0, 1, 2, 4)[descriptor & 3]
+    if width == 0 or len(head) < at + width:
+        return -1
+    return int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)

@@ -1,0 +1,342 @@
+"""The stream format, version 0: header, sections and checksums (docs/format.md).
+
+This layer knows bytes only: stages are numbers with parameters, sections are sizes.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.errors import FormatError, UnsupportedDtypeError
+
+__all__ = ["Header", "SectionEntry", "StageEntry", "pack", "unpack"]
+
+MAGIC = b"FZD"
+VERSION = 0
+BOUND_KINDS = ("lossless", "abs", "rel")
+
+# Numbers of the dtypes that need no description; append only.
+DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
+DESCRIBED = 63  # a description follows
+F_ORDER = 1 << 6
+BIG_ENDIAN = 1 << 7
+
+MAX_HEADER = 0xFFFF
+MAX_NDIM = 64  # NumPy's own limit
+FIXED = 6  # magic, version, header length
+CHECKS = 8  # payload and header checksums
+
+
+@dataclass(frozen=True, slots=True)
+class StageEntry:
+    """A stage as a stream names it: its code and the parameters that decoding needs."""
+
+    code: int
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SectionEntry:
+    """One run of payload bytes.
+
+    Attributes
+    ----------
+    stage : int
+        Index in the chain of the stage that wrote it.
+    number : int
+        0 for the stage's main output, else the number of a side section.
+    applied : int
+        Bit k: the k-th lossless back end of the chain was applied.
+    sizes : tuple of int
+        Bytes before each applied back end, then the bytes stored.
+    """
+
+    stage: int
+    number: int
+    applied: int
+    sizes: tuple[int, ...]
+
+    @property
+    def stored(self) -> int:
+        return self.sizes[-1]
+
+    @property
+    def nbytes(self) -> int:
+        """Size before any lossless back end."""
+        return self.sizes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a stream says of itself; decoding needs nothing else."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: str
+    bound_kind: str
+    asked: float
+    resolved: float
+    stages: tuple[StageEntry, ...]
+    sections: tuple[SectionEntry, ...]
+    header_nbytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the decoded array."""
+        return self.size * self.dtype.itemsize
+
+
+def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Join a header and the bytes of its sections into a stream."""
+    payload_crc = 0
+    for section in sections:
+        payload_crc = zlib.crc32(section.data, payload_crc)
+    body = b"".join(
+        [
+            _pack_dtype(header),
+            _pack_shape(header.shape),
+            _pack_bound(header),
+            _pack_stages(header.stages),
+            _pack_sections(header.sections),
+        ]
+    )
+    length = FIXED + len(body) + CHECKS
+    if length > MAX_HEADER:
+        raise UnsupportedDtypeError(
+            f"fzdask: the description of dtype {header.dtype} makes a header of {length} bytes; "
+            f"at most {MAX_HEADER} fit. Store its fields as separate arrays."
+        )
+    head = MAGIC + bytes([VERSION]) + struct.pack("<H", length) + body
+    head += struct.pack("<I", payload_crc)
+    head += struct.pack("<I", zlib.crc32(head))
+    return b"".join([head, *(section.data for section in sections)])
+
+
+def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[NDArray[np.uint8]]]:
+    """Read and check a header and cut the payload into sections, without copying.
+
+    Raises
+    ------
+    FormatError
+        Not a stream, another version, truncated, too long, or a checksum does not match.
+    """
+    data = as_bytes(stream)
+    if data.size < FIXED + CHECKS or data[:3].tobytes() != MAGIC:
+        raise FormatError(
+            f"not an fzdask stream: {data.size} bytes that begin with {data[:4].tobytes()!r}."
+        )
+    if data[3] != VERSION:
+        raise FormatError(
+            f"fzdask stream of version {data[3]}; this release reads version {VERSION}. "
+            "Use the release that wrote it, or a newer one."
+        )
+    length = int.from_bytes(data[4:6].tobytes(), "little")
+    if length < FIXED + CHECKS or length > data.size:
+        raise FormatError(
+            f"fzdask stream: header of {length} bytes in a stream of {data.size}; it is truncated."
+        )
+    head = data[:length].tobytes()
+    payload_crc, header_crc = struct.unpack("<II", head[-CHECKS:])
+    if zlib.crc32(head[:-4]) != header_crc:
+        raise FormatError("fzdask stream: the header does not match its checksum; it is damaged.")
+    header = _unpack_header(_Reader(head[FIXED:-CHECKS]), length)
+    payload = data[length:]
+    stored = sum(s.stored for s in header.sections)
+    if stored != payload.size:
+        raise FormatError(
+            f"fzdask stream: {payload.size} payload bytes instead of {stored}; it is "
+            + ("truncated." if payload.size < stored else "followed by other data.")
+        )
+    if verify_payload and zlib.crc32(payload.data) != payload_crc:
+        raise FormatError("fzdask stream: the payload does not match its checksum; it is damaged.")
+    cuts = itertools.accumulate((s.stored for s in header.sections), initial=0)
+    return header, [payload[a:b] for a, b in itertools.pairwise(cuts)]
+
+
+def as_bytes(stream: Any) -> NDArray[np.uint8]:
+    """A flat uint8 view of anything with a contiguous buffer."""
+    if isinstance(stream, np.ndarray):
+        return np.ascontiguousarray(stream).reshape(-1).view(np.uint8)
+    try:
+        return np.frombuffer(memoryview(stream).cast("B"), np.uint8)
+    except TypeError as error:
+        raise FormatError(
+            f"fzdask: a stream is bytes or another contiguous buffer, not {type(stream).__name__}."
+        ) from error
+
+
+def varint(value: int) -> bytes:
+    """LEB128: seven bits a byte, least significant first, high bit on all but the last."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Reader:
+    """Cursor over header bytes; running off the end is a FormatError."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, n: int) -> bytes:
+        if n > len(self.data) - self.at:
+            raise FormatError("fzdask stream: the header ends too soon; the stream is damaged.")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 63, 7):
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise FormatError("fzdask stream: a number in the header exceeds 63 bits; it is damaged.")
+
+    def double(self) -> float:
+        return float(struct.unpack("<d", self.take(8))[0])
+
+
+def _unpack_header(reader: _Reader, length: int) -> Header:
+    dtype, order = _unpack_dtype(reader)
+    shape = _unpack_shape(reader)
+    kind, asked, resolved = _unpack_bound(reader)
+    stages = _unpack_stages(reader)
+    sections = _unpack_sections(reader, len(stages))
+    header = Header(dtype, shape, order, kind, asked, resolved, stages, sections, length)
+    if header.nbytes >= 2**63:
+        raise FormatError(f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged.")
+    return header
+
+
+def _pack_dtype(header: Header) -> bytes:
+    dtype = header.dtype
+    flags = F_ORDER if header.order == "F" else 0
+    name = dtype.str[1:]
+    if name in DTYPES and dtype.fields is None and dtype.subdtype is None:
+        if dtype.newbyteorder("<") != dtype:
+            flags |= BIG_ENDIAN
+        return bytes([DTYPES.index(name) | flags])
+    text = repr(np.lib.format.dtype_to_descr(dtype)).encode()
+    return bytes([DESCRIBED | flags]) + varint(len(text)) + text
+
+
+def _unpack_dtype(reader: _Reader) -> tuple[np.dtype[Any], str]:
+    byte = reader.byte()
+    order = "F" if byte & F_ORDER else "C"
+    number = byte & 63
+    if number < len(DTYPES):
+        return np.dtype((">" if byte & BIG_ENDIAN else "<") + DTYPES[number]), order
+    if number != DESCRIBED:
+        raise FormatError(f"fzdask stream: unknown dtype number {number}; from a newer release?")
+    text = reader.take(reader.varint())
+    try:
+        dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text.decode("ascii")))
+    except (ValueError, TypeError, SyntaxError, KeyError, IndexError, MemoryError) as error:
+        raise FormatError(f"fzdask stream: {text!r} describes no dtype; damaged.") from error
+    if dtype.hasobject:
+        raise FormatError("fzdask stream: object dtypes are never read; the stream is hostile.")
+    return dtype, order
+
+
+def _pack_shape(shape: tuple[int, ...]) -> bytes:
+    """Number of axes, a bit for each that is not of length 1, and the lengths of those."""
+    bits = sum(1 << k for k, n in enumerate(shape) if n != 1)
+    mask = bits.to_bytes((len(shape) + 7) // 8, "little")
+    return bytes([len(shape)]) + mask + b"".join(varint(n) for n in shape if n != 1)
+
+
+def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
+    ndim = reader.byte()
+    if ndim > MAX_NDIM:
+        raise FormatError(f"fzdask stream: {ndim} axes; at most {MAX_NDIM} exist. It is damaged.")
+    bits = int.from_bytes(reader.take((ndim + 7) // 8), "little")
+    return tuple(reader.varint() if bits >> k & 1 else 1 for k in range(ndim))
+
+
+def _pack_bound(header: Header) -> bytes:
+    kind = BOUND_KINDS.index(header.bound_kind)
+    values = () if kind == 0 else (header.asked, header.resolved)[2 - kind :]
+    return bytes([kind]) + b"".join(struct.pack("<d", v) for v in values)
+
+
+def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
+    kind = reader.byte()
+    if kind >= len(BOUND_KINDS):
+        raise FormatError(f"fzdask stream: unknown kind of bound {kind}; from a newer release?")
+    if kind == 0:
+        return BOUND_KINDS[0], 0.0, 0.0
+    values = [reader.double() for _ in range(kind)]
+    return BOUND_KINDS[kind], values[0], values[-1]
+
+
+def _pack_stages(stages: tuple[StageEntry, ...]) -> bytes:
+    out = [bytes([len(stages)])]
+    for stage in stages:
+        n = len(stage.params)
+        out.append(varint(stage.code << 3 | min(n, 7)))
+        if n >= 7:
+            out.append(varint(n))
+        out.append(stage.params)
+    return b"".join(out)
+
+
+def _unpack_stages(reader: _Reader) -> tuple[StageEntry, ...]:
+    stages = []
+    for _ in range(reader.byte()):
+        tag = reader.varint()
+        n = tag & 7
+        stages.append(StageEntry(tag >> 3, reader.take(reader.varint() if n == 7 else n)))
+    return tuple(stages)
+
+
+def _pack_sections(sections: tuple[SectionEntry, ...]) -> bytes:
+    out = []
+    for s in sections:
+        # The low bits say how the back ends were applied: 0 none, 1 the first alone, 2 a mask.
+        way = s.applied if s.applied < 2 else 2
+        out.append(varint((s.stage << 3 | s.number) << 2 | way))
+        if way == 2:
+            out.append(varint(s.applied))
+        out.extend(varint(n) for n in s.sizes)
+    return b"".join(out)
+
+
+def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
+    sections = []
+    while reader.at < len(reader.data):  # they are the last field
+        tag = reader.varint()
+        way = tag & 3
+        applied = way if way < 2 else reader.varint()
+        stage, number = tag >> 5, tag >> 2 & 7
+        if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
+            raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
+        sizes = tuple(reader.varint() for _ in range(applied.bit_count() + 1))
+        sections.append(SectionEntry(stage, number, applied, sizes))
+    if len({(s.stage, s.number) for s in sections}) != len(sections):
+        raise FormatError("fzdask stream: a section appears twice; the stream is damaged.")
+    return tuple(sections)

@@ -1,0 +1,1 @@
+"""Benchmarks: an asv suite (bench_*.py), a comparison with other codecs, and the footprint."""

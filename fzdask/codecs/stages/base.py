@@ -83,7 +83,7 @@ class Stage(ABC):
         for f in fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
             if value != f.default:
-                config[f.name] = list(value) if isinstance(value, tuple) else value
+                config[f.name] = value
         return config
 
     def __str__(self) -> str:

@@ -15,9 +15,11 @@ from fzdask.errors import ConfigError, FormatError
 
 __all__ = ["Huffman"]
 
-# Runs are tried above this share of the most frequent symbol: below it one symbol costs at most
-# a fifth of a bit more than its information, and runs of it are too short to save that.
-TRY_RUNS = 0.6
+# Runs are tried above this share of the most frequent symbol, and kept if they save this much
+# before zstd: it finds shorter stretches of a one-bit code by itself, and decodes them faster
+# (on 29 real fields at rel 1e-3 plain codes with zstd were smaller down to a saving of 25 %).
+TRY_RUNS = 0.7
+KEEP_RUNS = 0.7
 WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a chunk can read
 
 
@@ -64,7 +66,7 @@ class Huffman(ArrayStage):
             huffman.histogram_runs(data, self.group, mode, with_runs)
             run_lengths = codebook.code_lengths(with_runs)
             run_room = huffman.coded_words(with_runs, run_lengths, groups)
-            if run_room < room:
+            if run_room < KEEP_RUNS * room:
                 runs, lengths, room = True, run_lengths, run_room
         words = np.empty(room, np.uint32)
         sizes = np.empty(groups, np.uint16)

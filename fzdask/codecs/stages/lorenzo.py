@@ -27,9 +27,9 @@ class Lorenzo(ArrayStage):
 
     Parameters
     ----------
-    axes : str
+    axes : str or tuple of int
         ``auto``: the subset with the smallest estimated size of a sample; ``all``; or the
-        folded axes to difference, as digits (``02``).
+        folded axes to difference, as in ``(0, 2)``.
 
     Source: Ibarria et al. 2003, "Out-of-core compression and decompression of large
     n-dimensional scalar fields".
@@ -40,14 +40,20 @@ class Lorenzo(ArrayStage):
     takes: ClassVar[str] = "lattice"
     gives: ClassVar[str] = "lattice"
 
-    axes: str = "auto"
+    axes: str | tuple[int, ...] = "auto"
 
     def __post_init__(self) -> None:
-        axes = str(self.axes)
-        object.__setattr__(self, "axes", axes)
-        if axes not in ("auto", "all") and not (set(axes) <= set("0123") and axes):
+        axes = self.axes
+        if isinstance(axes, str):
+            valid = axes in ("auto", "all")
+        else:
+            axes = (axes,) if isinstance(axes, int) else tuple(axes)
+            object.__setattr__(self, "axes", axes)
+            valid = all(isinstance(a, int) and 0 <= a < MAX_AXES for a in axes)
+        if not valid:
             raise ConfigError(
-                f"lorenzo: axes={axes!r} must be 'auto', 'all' or digits of 0 to 3, as in '02'."
+                f"lorenzo: axes={self.axes!r} must be 'auto', 'all' or numbers from 0 to "
+                f"{MAX_AXES - 1}, as in axes=(0, 2)."
             )
 
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
@@ -66,7 +72,7 @@ class Lorenzo(ArrayStage):
             return choose_axes(sample, folded_shape(form.shape), inv, job.forced)
         if self.axes == "all":
             return (1 << nd) - 1
-        return sum(1 << int(a) for a in set(self.axes) if int(a) < nd)
+        return sum(1 << a for a in {int(a) for a in self.axes} if a < nd)
 
     def form_after(self, form: Form, params: bytes) -> Form:
         check_params(Lorenzo, params, 1)

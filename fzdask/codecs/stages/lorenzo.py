@@ -43,7 +43,7 @@ class Lorenzo(ArrayStage):
     axes: str | tuple[int, ...] = "auto"
 
     def __post_init__(self) -> None:
-        axes = self.axes
+        axes: Any = self.axes
         if isinstance(axes, str):
             valid = axes in ("auto", "all")
         else:

@@ -6,14 +6,17 @@ length): ``d[i] = q[i] - q[i - stride]`` unless ``i mod span < stride``. All ari
 the lattice's own integer width, so any residual is exact.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 TILE = 2048  # elements; three int32 tiles and the input fit in a 32 KiB L1 cache
 HALO = 64  # strides below this keep their history in front of the tile, others in a ring
 
 
-def new_state(dtype, strides):
+def new_state(dtype: Any, strides: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Tile buffers and ring histories for one pass over an array."""
     bufs = np.zeros((len(strides) + 1, HALO + TILE), dtype)
     rings = [s if s >= HALO else 0 for s in strides]

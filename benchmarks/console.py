@@ -6,7 +6,7 @@ from rich.console import Console
 
 __all__ = ["wide_console"]
 
-_LEAST_WIDTH = 116
+_LEAST_WIDTH = 140
 
 
 def wide_console() -> Console:

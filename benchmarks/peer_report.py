@@ -80,9 +80,13 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def print_report(console: Console, results: Sequence[Measurement]) -> None:
+def print_report(
+    console: Console, results: Sequence[Measurement], *, per_field: bool = False
+) -> None:
     """One table per bound, one of fzdask over its peers, the figures to reach, the failures."""
     for rel in dict.fromkeys(r.rel for r in results):
+        if per_field:
+            console.print(_field_table(results, rel))
         console.print(_bound_table(results, rel))
     console.print(_contest_table(results))
     console.print(checks_table(check_targets(results)))
@@ -114,13 +118,38 @@ def _bound_table(results: Sequence[Measurement], rel: float) -> Table:
     return table
 
 
+def _field_table(results: Sequence[Measurement], rel: float) -> Table:
+    """Ratio of each lossy codec on each field, and the speeds of fzdask."""
+    rows = [r for r in results if r.rel == rel]
+    lossy = list(dict.fromkeys(r.codec for r in rows if r.lossy))
+    own = [codec for codec in lossy if codec.startswith("fzdask:")]
+    by_key = {(r.field, r.codec): r for r in rows if r.failed is None}
+    table = Table(title=f"bound {rel:g} of the range; ratio by field, speed of fzdask in GB/s")
+    table.add_column("field", no_wrap=True)
+    table.add_column("MB", justify="right")
+    for codec in lossy:
+        table.add_column(codec.removeprefix("fzdask:"), justify="right")
+    for codec in own:
+        table.add_column(f"{codec.removeprefix('fzdask:')}\nin / out", justify="right")
+    for name, nbytes in dict.fromkeys((r.field, r.nbytes) for r in rows):
+        cells = [name, f"{nbytes / 1e6:.1f}"]
+        for codec in lossy:
+            row = by_key.get((name, codec))
+            cells.append(f"{row.ratio:.2f}" if row else "-")
+        for codec in own:
+            row = by_key.get((name, codec))
+            cells.append(f"{row.compress:.2f} / {row.decompress:.2f}" if row else "-")
+        table.add_row(*cells)
+    return table
+
+
 def _contest_table(results: Sequence[Measurement]) -> Table:
     table = Table(title="fzdask over peer, geometric mean of the quotient per field")
     for name in ("preset", "peer"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("bound", "fields", "ratio", "compress", "decompress", "worst ratio"):
         table.add_column(name, justify="right")
-    table.add_column("on field")
+    table.add_column("on field", no_wrap=True)
     for line in contests(results):
         if line.peer in ("memcpy", "hdf5"):
             continue

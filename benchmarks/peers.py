@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     total = sum(f.array.nbytes for f in fields) / 1e6
     console.print(f"{len(fields)} fields, {total:.1f} MB, on CPU {cpu}", highlight=False)
     results = _with_progress(console, measure_all, fields, codecs, options)
-    peer_report.print_report(console, results)
+    peer_report.print_report(console, results, per_field=options.per_field)
     if options.json:
         about = peer_report.environment(cpu)
         about["fields"] = {f.name: list(f.notes) for f in fields}
-        about["bounds"], about["repeat"] = list(options.bounds), options.repeat
+        about |= {"repeat": options.repeat, "clock": options.clock}
         peer_report.write_json(options.json, peer_report.to_json(results, about))
     return 1 if broken_promises(results) else 0
 
@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--presets", nargs="+", default=("default",), help="pipelines of fzdask")
     add("--peers", nargs="*", default=None, help="default: all; none to leave them out")
     add("--repeat", type=int, default=5, help="rounds; speeds are medians over them")
+    add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a machine not idle")
     add("--json", type=Path, help="also write every measurement to this file")
+    add("--per-field", action="store_true", help="also a table of the ratio on each field")
     add("--no-pin", action="store_true", help="do not limit the run to one CPU")
     return parser
 
@@ -110,7 +112,14 @@ def _with_progress(console, measure_all, fields, codecs, options):
             bar.update(task, description=text, advance=1 if started else 0)
             started = True
 
-        return measure_all(fields, codecs, options.bounds, repeat=options.repeat, progress=advance)
+        return measure_all(
+            fields,
+            codecs,
+            options.bounds,
+            repeat=options.repeat,
+            clock=options.clock,
+            progress=advance,
+        )
 
 
 if __name__ == "__main__":

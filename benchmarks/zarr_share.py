@@ -31,7 +31,11 @@ BLOCK = (16, 512, 512)  # 16 MiB of float32
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Seconds, and the three shares outside encode and store (0 to 1)."""
+    """Seconds, the three shares outside encode and store (0 to 1), bytes.
+
+    `busiest_worker` is the part of all encoded chunks that the busiest worker had: above one
+    over the number of workers, the others waited for it at the end.
+    """
 
     wall: float
     before_first_task: float
@@ -42,6 +46,7 @@ class Shares:
     outside_of_worker_time: float
     outside_of_elapsed_time: float
     outside_of_task_time: float
+    busiest_worker: float
     nbytes: int
     stored: int
 
@@ -76,6 +81,7 @@ def shares(
     wall = call[1] - call[0]
     busy = [covered(w["encode"] + w["store"]) for w in workers]
     anyone = covered(i for w in workers for i in w["encode"] + w["store"])
+    calls = [len(w["encode"]) for w in workers]
     task_time = sum(stop - start for start, stop in tasks)
     return Shares(
         wall=wall,
@@ -87,6 +93,7 @@ def shares(
         outside_of_worker_time=1.0 - sum(busy) / (wall * len(workers)),
         outside_of_elapsed_time=1.0 - anyone / wall,
         outside_of_task_time=1.0 - sum(busy) / task_time if task_time else 0.0,
+        busiest_worker=max(calls) / sum(calls) if sum(calls) else 0.0,
         nbytes=nbytes,
         stored=stored,
     )
@@ -114,7 +121,7 @@ def measure_to_zarr(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             memory_limit=0,
         ) as cluster,
         Client(cluster) as client,

@@ -85,7 +85,7 @@ def test_asv_configuration_points_at_the_suite():
 def test_peers_measures_every_codec(tmp_path, capsys):
     out = tmp_path / "peers.json"
     arguments = ["--generated", "--values", "3000", "--bounds", "1e-2", "1e-3", "--repeat", "2"]
-    code = peers.main([*arguments, "--no-pin", "--json", str(out)])
+    code = peers.main([*arguments, "--no-pin", "--per-field", "--json", str(out)])
     assert code == 0
     found = json.loads(out.read_text())
     rows = found["measurements"]
@@ -111,7 +111,14 @@ def test_peers_measures_every_codec(tmp_path, capsys):
         bounds[row["field"], row["rel"]].add(row["bound"])
     assert all(len(same) == 1 for same in bounds.values())
     text = capsys.readouterr().out
-    for word in ("fzdask:default", "sperr", "figures to reach", "worst ratio", "GB/s"):
+    for word in (
+        "fzdask:default",
+        "sperr",
+        "figures to reach",
+        "worst ratio",
+        "GB/s",
+        "ratio by field",
+    ):
         assert word in text
 
 
@@ -126,6 +133,7 @@ def test_peers_reads_a_folder(tmp_path, capsys):
     out = tmp_path / "out.json"
     arguments = ["--fields", str(tmp_path / "fields"), "--min-mb", "0.01", "--no-pin"]
     arguments += ["--peers", "zstd", "memcpy", "--repeat", "1", "--json", str(out)]
+    arguments += ["--clock", "cpu"]
     assert peers.main(arguments) == 0
     rows = json.loads(out.read_text())["measurements"]
     assert {r["field"] for r in rows} == {"ramp"}
@@ -361,6 +369,7 @@ def test_shares_of_a_write():
     assert found.outside_of_worker_time == pytest.approx(1 - 4 / 10)
     assert found.outside_of_elapsed_time == pytest.approx(1 - 3 / 5)
     assert found.outside_of_task_time == pytest.approx(1 - 4 / 5)
+    assert found.busiest_worker == 0.5
 
 
 def test_import_is_timed_in_a_fresh_process():
@@ -387,7 +396,7 @@ def test_footprint_checks_say_what_was_not_measured():
     }
     verdicts = {c.figure: (c.measured, c.reached) for c in footprint.checks(some)}
     assert verdicts["import fzdask"] == (0.5, False)
-    assert verdicts["to_zarr outside encode and store"] == (12.5, True)
+    assert verdicts["to_zarr outside encode and store, of worker time"] == (12.5, True)
 
 
 def test_a_failing_probe_shows_its_error():

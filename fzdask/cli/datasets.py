@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,10 @@ from fzdask.cli.console import CommandError, progress_bar
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
 __all__ = [
+    "as_dataset",
     "chunk_shape",
     "dask_progress",
     "field_names",
@@ -39,7 +41,7 @@ CHUNK_RANGE = (64 * 1024, 64 * 1024**2)  # chunks of the source outside it are c
 _CF_REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "cell_measures")
 
 
-def load_npy(path: Path) -> np.ndarray[Any, Any]:
+def load_npy(path: Path) -> NDArray[Any]:
     """Map a .npy file; nothing is read until it is touched.
 
     Raises
@@ -49,7 +51,7 @@ def load_npy(path: Path) -> np.ndarray[Any, Any]:
     """
     try:
         # A 0-d or empty array cannot be mapped.
-        mapped: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         try:
             mapped = np.load(path, allow_pickle=False)
@@ -74,7 +76,7 @@ def open_raw(path: Path) -> xr.Dataset:
 
     kind = path.suffix.lower()
     if kind == ".npy":
-        return _from_array(load_npy(path))
+        return as_dataset(load_npy(path), "data")
     try:
         if kind == ".zarr":
             bare = _bare_zarr_array(path)
@@ -90,15 +92,38 @@ def open_raw(path: Path) -> xr.Dataset:
     return uniform_chunks(dataset)
 
 
-def _from_array(array: Any) -> xr.Dataset:
+def as_dataset(array: NDArray[Any], name: str, chunks: Sequence[int] | None = None) -> xr.Dataset:
+    """Lazy view of an array in memory or mapped; no copy is made.
+
+    Parameters
+    ----------
+    array : ndarray
+        Any shape.
+    name : str
+        Name of its variable.
+    chunks : sequence of int, optional
+        Chunk shape; that of `chunk_shape` by default.
+    """
     import dask.array as da
     import xarray as xr
 
-    # name=False: no hash over the whole file.
-    chunks = chunk_shape(array.shape, array.dtype)
-    lazy = da.from_array(array, chunks=chunks, name=False)
-    names = [f"dim_{axis}" for axis in range(array.ndim)]
-    return xr.Dataset({"data": (names, lazy)})
+    if chunks is None:
+        chunks = chunk_shape(array.shape, array.dtype)
+    dims = [f"dim_{axis}" for axis in range(array.ndim)]
+    # name=False: no hash over all the values.
+    lazy = da.from_array(_Sliceable(array), chunks=tuple(chunks), name=False)
+    return xr.Dataset({name: (dims, lazy)})
+
+
+class _Sliceable:
+    """An array without its ``copy``: Dask copies whatever has one, a mapped file as a whole."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        return np.asarray(self._array[key])
 
 
 def _bare_zarr_array(path: Path) -> xr.Dataset | None:

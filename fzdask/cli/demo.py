@@ -164,13 +164,13 @@ def _describe(field: Field, options: dict[str, Any], bound: float, chunks: tuple
 
 def _keep(field: Field, bound: float, chunks: tuple[int, ...], path: Path, *, force: bool) -> None:
     from fzdask import FZCodec
-    from fzdask.cli.datasets import write_zarr
-    from fzdask.cli.round_trips import VARIABLE, as_dataset
+    from fzdask.cli.datasets import as_dataset, write_zarr
+    from fzdask.cli.round_trips import VARIABLE
 
     codec = FZCodec(abs=bound, preserve=field.preserve)
     with atomic_output(path, force=force) as partial:
         write_zarr(
-            as_dataset(field.values, chunks),
+            as_dataset(field.values, VARIABLE, chunks),
             partial,
             lambda name: codec if name == VARIABLE else None,
             f"write {path.name}",

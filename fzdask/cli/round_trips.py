@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fzdask.cli.datasets import as_dataset
+
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
 __all__ = ["RoundTrip", "hdf5_filters", "hdf5_round_trip", "zarr_round_trip"]
@@ -59,15 +60,6 @@ def _scheduler(threads: int) -> Iterator[None]:
             yield
 
 
-def as_dataset(field: NDArray[Any], chunks: tuple[int, ...]) -> xr.Dataset:
-    """Dask-backed dataset over an array in memory (no copy)."""
-    import dask.array as da
-    import xarray as xr
-
-    dims = [f"axis_{axis}" for axis in range(field.ndim)]
-    return xr.Dataset({VARIABLE: (dims, da.from_array(field, chunks=chunks, name=False))})
-
-
 def zarr_round_trip(
     field: NDArray[Any], chunks: tuple[int, ...], compressor: Any, threads: int = 1
 ) -> RoundTrip:
@@ -88,12 +80,13 @@ def zarr_round_trip(
     import zarr
 
     store = zarr.storage.MemoryStore()
+    dataset = as_dataset(field, VARIABLE, chunks)
     encoding = {VARIABLE: {"compressors": compressor, "chunks": chunks}}
     with warnings.catch_warnings(), _scheduler(threads):
         warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata")
         start = time.perf_counter()
         # write_empty_chunks: otherwise every chunk is compared with the fill value first.
-        as_dataset(field, chunks).to_zarr(store, encoding=encoding, write_empty_chunks=True)
+        dataset.to_zarr(store, encoding=encoding, write_empty_chunks=True)
         written = time.perf_counter()
         lazy = xr.open_zarr(store)
         decoded = lazy[VARIABLE].data.compute()

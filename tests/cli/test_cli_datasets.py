@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,14 @@ def test_chunk_shapes(shape: tuple[int, ...], expected: tuple[int, ...]) -> None
     assert math.prod(chunk) * 4 <= target
 
 
-def test_a_large_array_is_cut_into_full_chunks(tmp_path: Path) -> None:
+def test_a_large_array_is_mapped_and_cut_into_full_chunks(tmp_path: Path) -> None:
     mapped = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", shape=(7000, 6000))
     del mapped
-    sizes = open_raw(tmp_path / "a.npy")["data"].chunks
+    tracemalloc.start()
+    lazy = open_raw(tmp_path / "a.npy")["data"]
+    assert tracemalloc.get_traced_memory()[1] < 100e6, "the file was read as a whole"
+    tracemalloc.stop()
+    sizes = lazy.chunks
     assert sizes is not None
     assert [len(set(s[:-1])) for s in sizes] == [1, 1]
     assert sizes[0][0] * sizes[1][0] * 8 <= 16 * 1024**2

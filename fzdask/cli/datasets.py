@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,10 +242,16 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def dask_progress(description: str) -> Iterator[None]:
-    """Show the progress of the Dask computations inside the block."""
+    """Run the Dask computations of the block on threads of its own, with a progress bar.
+
+    No task is left running when the block ends, by an error or Ctrl-C as well: whoever then
+    removes a half-written store does not race against a writer.
+    """
+    import dask
     from dask.callbacks import Callback
 
-    with progress_bar() as bar:
+    threads = os.cpu_count() or 1
+    with progress_bar() as bar, ThreadPoolExecutor(threads) as pool:
         task = bar.add_task(description, total=None)
 
         def start(_graph: Any, state: Mapping[str, Any]) -> None:
@@ -253,8 +261,15 @@ def dask_progress(description: str) -> Iterator[None]:
         def after(*_: Any) -> None:
             bar.advance(task)
 
-        with Callback(start_state=start, posttask=after):
-            yield
+        with (
+            dask.config.set(scheduler="threads", pool=pool),
+            Callback(start_state=start, posttask=after),
+        ):
+            try:
+                yield
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
 
 def write_zarr(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
+import time
 import tracemalloc
 from pathlib import Path
+from signal import SIGINT
 
+import dask.array as da
 import numpy as np
 import pytest
 
-from fzdask.cli.datasets import chunk_shape, field_names, fill_values, open_raw
+from fzdask.cli.datasets import chunk_shape, dask_progress, field_names, fill_values, open_raw
 
 
 def test_fields_and_fill_values_of_a_raw_dataset(netcdf: Path) -> None:
@@ -49,3 +54,30 @@ def test_a_large_array_is_mapped_and_cut_into_full_chunks(tmp_path: Path) -> Non
     assert [len(set(s[:-1])) for s in sizes] == [1, 1]
     assert sizes[0][0] * sizes[1][0] * 8 <= 16 * 1024**2
     assert all(s[-1] >= 0.9 * s[0] for s in sizes)
+
+
+def test_no_task_runs_on_after_an_interrupt() -> None:
+    """Ctrl-C arrives in the main thread while others still write."""
+    under_way, done = threading.Event(), []
+
+    def slow(block: np.ndarray) -> np.ndarray:
+        if len(done) >= 8:  # all threads are up: an interrupt while one starts is Python's affair
+            under_way.set()
+        time.sleep(0.02)
+        done.append(1)
+        return block
+
+    def interrupted() -> None:
+        with dask_progress("work"):
+            lazy = da.ones(400, chunks=1).map_blocks(slow, dtype=float, meta=np.empty(0))
+            interrupter = threading.Thread(
+                target=lambda: (under_way.wait(), os.kill(os.getpid(), SIGINT)), daemon=True
+            )
+            interrupter.start()
+            lazy.compute()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    after = len(done)
+    time.sleep(0.5)
+    assert 8 <= len(done) == after < 400

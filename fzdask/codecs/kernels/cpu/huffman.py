@@ -65,11 +65,15 @@ def histogram(residual, counts):
 
 
 @njit(nogil=True, cache=True)
-def histogram_runs(residual, chunk, mode, counts):
-    """Add the symbol counts of a residual whose runs of ``mode`` become run symbols."""
+def histogram_runs(residual, chunk, every, mode, counts):
+    """Add the symbol counts of every so many-th chunk, runs of ``mode`` being run symbols.
+
+    Returns the number of values counted.
+    """
     n = residual.size
     value = unzigzag(mode)
-    for start in range(0, n, chunk):
+    taken = 0
+    for start in range(0, n, chunk * every):
         end = min(n, start + chunk)
         i = start
         while i < end:
@@ -82,15 +86,17 @@ def histogram_runs(residual, chunk, mode, counts):
             else:
                 counts[symbol_of(zigzag(residual[i]))] += 1
                 i += 1
+        taken += end - start
+    return taken
 
 
 @njit(nogil=True, cache=True)
-def coded_words(counts, lengths, chunks):
-    """Upper bound of the 32-bit words that the counted symbols take in that many chunks."""
+def coded_bits(counts, lengths):
+    """Bits that the counted symbols take, raw bits included."""
     bits = np.int64(0)
     for s in range(counts.size):
         bits += counts[s] * (np.int64(lengths[s]) + extra_bits(s))
-    return (bits >> 5) + chunks + 2
+    return bits
 
 
 @njit(nogil=True, cache=True)
@@ -141,7 +147,7 @@ def encode(residual, chunk, mode, codes, words, sizes):
         elif classes >= _WIDE:
             w = _encode_single(part, codes, words, w)
         else:
-            w = _encode_pairs(part, codes, words, w)
+            w = _encode_fours(part, codes, words, w)
         sizes[c] = w - first
     return w
 
@@ -155,28 +161,44 @@ def _flush(words, w, acc, nb):
 
 
 @njit(nogil=True, cache=True)
-def _encode_pairs(part, codes, words, w):
+def _encode_fours(part, codes, words, w):
+    """Four values at a time: one append, where their codes fit 32 bits, breaks the long chain."""
     direct = np.uint64(DIRECT)
-    byte = np.uint32(255)
-    eight = np.uint32(8)
+    byte = np.uint64(255)
+    eight = np.uint64(8)
     acc = np.uint64(0)
     nb = 0
     m = part.size
-    main = m - m % 2
-    for i in range(0, main, 2):
+    main = m - m % 4
+    for i in range(0, main, 4):
         z0 = zigzag(part[i])
         z1 = zigzag(part[i + 1])
-        if (z0 | z1) < direct:
-            p0 = codes[z0]
-            p1 = codes[z1]
-            l1 = p1 & byte
-            both = (np.uint64(p0 >> eight) << np.uint64(l1)) | np.uint64(p1 >> eight)
-            w, acc, nb = _put(words, w, acc, nb, both, np.int64((p0 & byte) + l1))
+        z2 = zigzag(part[i + 2])
+        z3 = zigzag(part[i + 3])
+        if (z0 | z1 | z2 | z3) < direct:
+            p0 = np.uint64(codes[z0])
+            p1 = np.uint64(codes[z1])
+            p2 = np.uint64(codes[z2])
+            p3 = np.uint64(codes[z3])
+            l0 = (p0 & byte) + (p1 & byte)
+            l2 = (p2 & byte) + (p3 & byte)
+            first = ((p0 >> eight) << (p1 & byte)) | (p1 >> eight)
+            second = ((p2 >> eight) << (p3 & byte)) | (p3 >> eight)
+            if l0 + l2 <= np.uint64(32):
+                w, acc, nb = _put(words, w, acc, nb, (first << l2) | second, np.int64(l0 + l2))
+            else:
+                w, acc, nb = _put(words, w, acc, nb, first, np.int64(l0))
+                w, acc, nb = _put(words, w, acc, nb, second, np.int64(l2))
         else:
-            w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z0), z0)
-            w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z1), z1)
-    if main < m:
-        z = zigzag(part[main])
+            for j in range(i, i + 4):
+                z = zigzag(part[j])
+                if z < direct:
+                    p0 = np.uint64(codes[z])
+                    w, acc, nb = _put(words, w, acc, nb, p0 >> eight, np.int64(p0 & byte))
+                else:
+                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z), z)
+    for i in range(main, m):
+        z = zigzag(part[i])
         w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z), z)
     return _flush(words, w, acc, nb)
 

@@ -1,0 +1,442 @@
+"""A second reader of the fzdask stream, written from ``docs/format.md`` alone.
+
+It imports nothing of fzdask: Python, NumPy and a zstd library are all that a stranger needs to
+read these streams. It is meant to be read beside the page, section by section, and is slow (a
+Python loop over the Huffman codes). The tests hold it against the library, bit for bit.
+
+    from reader import read
+    array = read(stream_bytes)
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import struct
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numcodecs import zstd as zstd_library
+
+
+class MalformedError(ValueError):
+    """The bytes are no fzdask stream of version 0, or are damaged."""
+
+
+def require(condition: bool, complaint: str) -> None:
+    """Raise `MalformedError` with `complaint` unless `condition` holds."""
+    if not condition:
+        raise MalformedError(complaint)
+
+
+# --------------------------------------------------------------------------------------------
+# Section 1: the header
+
+
+DTYPES = {
+    0: "bool", 1: "int8", 2: "int16", 3: "int32", 4: "int64",
+    5: "uint8", 6: "uint16", 7: "uint32", 8: "uint64",
+    9: "float16", 10: "float32", 11: "float64", 12: "complex64", 13: "complex128",
+}  # fmt: skip
+DESCRIBED = 63
+
+QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE = 1, 2, 3, 4, 5
+BACK_ENDS = {ZSTD}
+
+
+@dataclass
+class Bytes:
+    """A cursor over bytes; reading past the end is `MalformedError`."""
+
+    data: bytes
+    at: int = 0
+
+    def take(self, count: int) -> bytes:
+        require(self.at + count <= len(self.data), "a field runs past the end")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def float64(self) -> float:
+        return float(struct.unpack("<d", self.take(8))[0])
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 63, 7):  # at most 63 bits
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise MalformedError("a varint is longer than 63 bits")
+
+    @property
+    def finished(self) -> bool:
+        return self.at == len(self.data)
+
+
+@dataclass
+class Stage:
+    """One stage of the chain: its number and its parameter bytes (section 1.4)."""
+
+    number: int
+    parameters: bytes
+
+
+@dataclass
+class Header:
+    """What section 1 of the page describes, and the sections of the payload."""
+
+    dtype: np.dtype
+    fortran: bool
+    shape: tuple[int, ...]
+    bound: float  # the resolved bound
+    stages: list[Stage]
+    sections: dict[tuple[int, int], bytes] = field(default_factory=dict)  # still encoded
+    undo: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
+
+    def section(self, stage: int, number: int) -> bytes:
+        """Return the bytes of a section with its back ends undone; a missing one is empty."""
+        data = self.sections.get((stage, number), b"")
+        for back_end, size in reversed(self.undo.get((stage, number), [])):
+            assert back_end == ZSTD
+            data = unzstd(data, size)
+        return data
+
+
+def unzstd(frame: bytes, size: int) -> bytes:
+    """Decode one zstd frame whose content has `size` bytes (RFC 8878, section 3.1.1)."""
+    fields = Bytes(frame)
+    require(fields.take(4) == b"\x28\xb5\x2f\xfd", "not a zstd frame")
+    descriptor = fields.byte()
+    single_segment = descriptor >> 5 & 1
+    if not single_segment:
+        fields.byte()  # the window descriptor
+    fields.take((0, 1, 2, 4)[descriptor & 3])  # the dictionary's id
+    width = (single_segment, 2, 4, 8)[descriptor >> 6]
+    require(width > 0, "a zstd frame without its content size")
+    content = int.from_bytes(fields.take(width), "little") + (256 if width == 2 else 0)
+    require(content == size, "a zstd frame's content size is not the header's")
+    try:
+        data = bytes(zstd_library.decompress(frame))
+    except RuntimeError as error:
+        raise MalformedError(f"a broken zstd frame: {error}") from error
+    require(len(data) == size, "a zstd frame's content is not as long as it says")
+    return data
+
+
+def read_header(stream: bytes) -> Header:
+    """Check a stream and split it: the fields of its header and the bytes of its sections."""
+    require(stream[:3] == b"FZD", "the magic is missing")
+    require(len(stream) >= 6, "shorter than the start of a header")
+    require(stream[3] == 0, f"version {stream[3]} is not known here")
+    length = int.from_bytes(stream[4:6], "little")
+    require(6 + 8 <= length <= len(stream), "the header's length is impossible")
+    payload_crc, header_crc = struct.unpack("<II", stream[length - 8 : length])
+    require(zlib.crc32(stream[: length - 4]) == header_crc, "the header's checksum is wrong")
+
+    fields = Bytes(stream[6 : length - 8])
+    dtype, fortran = read_dtype(fields)
+    shape = read_shape(fields)
+    bound = read_bound(fields)
+    stages = read_stages(fields)
+    header = Header(dtype, fortran, shape, bound, stages)
+
+    back_ends = [stage.number for stage in stages if stage.number in BACK_ENDS]
+    entries = []
+    while not fields.finished:
+        tag = fields.varint()
+        way, key = tag & 3, (tag >> 5, tag >> 2 & 7)
+        require(way != 3, "a section has been stored in a way that is not used")
+        mask = fields.varint() if way == 2 else way
+        require(mask < 1 << len(back_ends), "a section names a back end that the chain lacks")
+        require(key not in header.undo, "a section occurs twice")
+        header.undo[key] = [
+            (back_end, fields.varint()) for k, back_end in enumerate(back_ends) if mask >> k & 1
+        ]
+        entries.append((key, fields.varint()))
+
+    payload = Bytes(stream[length:])
+    stored = sum(size for _, size in entries)
+    require(stored == len(payload.data), "the sections do not add up to the payload")
+    require(zlib.crc32(payload.data) == payload_crc, "the payload's checksum is wrong")
+    for key, size in entries:
+        header.sections[key] = payload.take(size)
+    return header
+
+
+def read_dtype(fields: Bytes) -> tuple[np.dtype, bool]:
+    """Section 1.1: the dtype, and whether the array was in Fortran order."""
+    byte = fields.byte()
+    number, fortran, big = byte & 63, bool(byte & 64), bool(byte & 128)
+    if number == DESCRIBED:
+        text = fields.take(fields.varint())
+        try:
+            dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text.decode("ascii")))
+        except (ValueError, TypeError, SyntaxError) as error:
+            raise MalformedError(f"{text!r} describes no dtype: {error}") from error
+        require(not dtype.hasobject, "a dtype with Python objects")
+        return dtype, fortran
+    require(number in DTYPES, f"no dtype has the number {number}")
+    return np.dtype(DTYPES[number]).newbyteorder(">" if big else "<"), fortran
+
+
+def read_shape(fields: Bytes) -> tuple[int, ...]:
+    """Section 1.2."""
+    axes = fields.byte()
+    require(axes <= 64, "more than 64 axes")
+    is_long = int.from_bytes(fields.take(-(-axes // 8)), "little")
+    return tuple(fields.varint() if is_long >> k & 1 else 1 for k in range(axes))
+
+
+def read_bound(fields: Bytes) -> float:
+    """Section 1.3: the resolved bound."""
+    kind = fields.byte()
+    require(kind <= 2, f"no bound has the kind {kind}")
+    if kind == 2:
+        fields.float64()  # the factor that was asked for: nothing is decoded with it
+    return fields.float64() if kind else 0.0
+
+
+def read_stages(fields: Bytes) -> list[Stage]:
+    """Section 1.4."""
+    stages = []
+    for _ in range(fields.byte()):
+        word = fields.varint()
+        size = word & 7
+        if size == 7:
+            size = fields.varint()
+        stages.append(Stage(word >> 3, fields.take(size)))
+    kinds = [stage.number in BACK_ENDS for stage in stages]
+    require(kinds == sorted(kinds), "an array stage after a back end")
+    return stages
+
+
+# --------------------------------------------------------------------------------------------
+# Section 2: from stages to values
+
+
+def read(stream: bytes) -> np.ndarray:
+    """Return the array that `stream` holds: its dtype, shape, memory order and values."""
+    header = read_header(stream)
+    memory_shape = header.shape[::-1] if header.fortran else header.shape
+    chain = [stage.number for stage in header.stages if stage.number not in BACK_ENDS]
+    if chain in ([], [SHUFFLE]):
+        values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
+    else:
+        require(
+            chain in ([QUANTIZE], [QUANTIZE, LORENZO], [QUANTIZE, LORENZO, HUFFMAN]),
+            f"no reader for the chain of stages {chain}",
+        )
+        values = read_quantized(header, memory_shape)
+    try:
+        array = values.reshape(memory_shape)
+    except ValueError as error:  # such as (0, 2**62, 2**62)
+        raise MalformedError(f"no array has the shape {header.shape}: {error}") from error
+    return array.T if header.fortran else array
+
+
+def read_lossless(header: Header, count: int, *, shuffled: bool) -> np.ndarray:
+    """Return the elements of a stream with no stage, or with `shuffle` only."""
+    data = header.section(0, 0)
+    itemsize = header.dtype.itemsize
+    require(len(data) == count * itemsize, "the section is not as long as the array")
+    if shuffled:
+        planes = np.frombuffer(data, np.uint8).reshape(itemsize, count)
+        data = np.ascontiguousarray(planes.T).tobytes()
+    values = np.empty(count, header.dtype)
+    if values.nbytes:
+        values.view(np.uint8)[:] = np.frombuffer(data, np.uint8)
+    return values
+
+
+def read_quantized(header: Header, memory_shape: tuple[int, ...]) -> np.ndarray:
+    """Return the elements of quantize, quantize | lorenzo or quantize | lorenzo | huffman."""
+    native = header.dtype.newbyteorder("<")
+    if native.kind == "c":
+        memory_shape = (*memory_shape, 2)
+        native = np.dtype(f"<f{native.itemsize // 2}")
+    require(native.kind in "iuf", "quantize takes integers, floats and complex numbers")
+    count = math.prod(memory_shape)
+
+    parameters = {stage.number: stage.parameters for stage in header.stages}
+    require(parameters[QUANTIZE] in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
+    lattice_type = np.dtype(f"<i{parameters[QUANTIZE][0]}")
+    if HUFFMAN in parameters:
+        lattice = unhuffman(header, 2, parameters[HUFFMAN], count, lattice_type)
+    else:
+        data = header.section(1 if LORENZO in parameters else 0, 0)
+        require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
+        lattice = np.frombuffer(data, lattice_type)
+    if LORENZO in parameters:
+        lattice = unlorenzo(lattice, memory_shape, parameters[LORENZO])
+
+    values = dequantize(lattice, native, header.bound, header.dtype.kind == "c")
+    put_outliers_back(values, header.section(0, 1), header.section(0, 2))
+    if header.dtype.kind == "c":
+        values = values.view(header.dtype.newbyteorder("<"))
+    return values.astype(header.dtype)
+
+
+# Section 2.1: huffman -------------------------------------------------------------------------
+
+
+ESCAPES, RUNS, SYMBOLS = 512, 732, 748  # the first symbol of each kind, and their number
+
+
+class Bits:
+    """A cursor over a bit string, most significant bit first."""
+
+    def __init__(self, data: bytes) -> None:
+        self.bits = "".join(f"{byte:08b}" for byte in data)
+        self.at = 0
+
+    def take(self, count: int) -> str:
+        require(self.at + count <= len(self.bits), "a bit string ends too early")
+        self.at += count
+        return self.bits[self.at - count : self.at]
+
+    def number(self, count: int) -> int:
+        return int(self.take(count) or "0", 2)
+
+
+def read_codebook(data: bytes) -> dict[str, int]:
+    """Return the symbol of each code, the codes as text of zeros and ones."""
+    bits = Bits(data)
+    entries = bits.number(10)
+    require(entries <= SYMBOLS, "a codebook with more symbols than the alphabet")
+    lengths: dict[int, int] = {}
+    symbol, before = 0, 8
+    while symbol < entries:
+        prefix = ""
+        while len(prefix) < 4 and not prefix.endswith("0"):
+            prefix += bits.take(1)
+        if prefix == "1111":
+            symbol += bits.number(6) + 1
+            continue
+        if prefix == "1110":
+            before = bits.number(4) + 1
+        else:
+            before += {"0": 0, "10": 1, "110": -1}[prefix]
+        require(1 <= before <= 16, "a code length out of range")
+        lengths[symbol] = before
+        symbol += 1
+    require(symbol == entries, "a codebook whose unused symbols run past its end")
+    require(len(bits.bits) - bits.at < 8, "bytes left over after a codebook")
+    kraft = sum(1 << (16 - length) for length in lengths.values())
+    require(kraft == 1 << 16 or list(lengths.values()) == [1], "an incomplete codebook")
+
+    codes, code, length_before = {}, -1, 0
+    for symbol, length in sorted(lengths.items(), key=lambda entry: (entry[1], entry[0])):
+        code = (code + 1) << (length - length_before) if codes else 0
+        codes[f"{code:0{length}b}"] = symbol
+        length_before = length
+    return codes
+
+
+def unhuffman(
+    header: Header, index: int, parameters: bytes, count: int, lattice_type: np.dtype
+) -> np.ndarray:
+    """Return the `count` lattice integers that the three sections of huffman hold."""
+    require(len(parameters) in (1, 3), "huffman has one or three parameter bytes")
+    require(8 <= parameters[0] <= 14, "the size of a group is out of range")
+    group = 1 << parameters[0]
+    run_symbol = int.from_bytes(parameters[1:], "little") if len(parameters) == 3 else None
+    require(run_symbol is None or run_symbol < ESCAPES, "runs of a symbol that is not a value")
+
+    payload = Bytes(header.section(index, 0))
+    codes = read_codebook(header.section(index, 1)) if count else {}
+    sizes = np.frombuffer(header.section(index, 2), "<u2")
+    require(len(sizes) == -(-count // group), "another number of groups than the array has")
+    require(4 * int(sizes.sum()) == len(payload.data), "group sizes that are not the payload's")
+
+    lattice = np.empty(count, lattice_type)
+    for k, words in enumerate(sizes):
+        start, stop = k * group, min((k + 1) * group, count)
+        data = np.frombuffer(payload.take(4 * int(words)), "<u4").astype(">u4").tobytes()
+        lattice[start:stop] = decode_group(Bits(data), codes, run_symbol, stop - start)
+    return lattice
+
+
+def decode_group(
+    bits: Bits, codes: dict[str, int], run_symbol: int | None, count: int
+) -> np.ndarray:
+    """Return the `count` integers of one group, as int64."""
+    numbers: list[int] = []  # zigzagged
+    while len(numbers) < count:
+        code = bits.take(1)
+        while code not in codes:
+            require(len(code) < 16, "bits that are no code")
+            code += bits.take(1)
+        symbol = codes[code]
+        if symbol < ESCAPES:
+            require(symbol != run_symbol, "the run symbol itself in a stream with runs")
+            numbers.append(symbol)
+        elif symbol < RUNS:
+            exponent, top = 9 + (symbol - ESCAPES) // 4, (symbol - ESCAPES) % 4
+            numbers.append((4 + top) << (exponent - 2) | bits.number(exponent - 2))
+        else:
+            require(run_symbol is not None, "a run in a stream without runs")
+            exponent = symbol - RUNS
+            run = (1 << exponent) + bits.number(exponent)
+            require(len(numbers) + run <= count, "a run crosses the end of its group")
+            numbers += [run_symbol] * run
+    zigzag = np.array(numbers, np.uint64)
+    magnitude = (zigzag >> np.uint64(1)).astype(np.int64)
+    return np.where(zigzag & np.uint64(1), ~magnitude, magnitude)  # -(m + 1) = ~m
+
+
+# Section 2.2: lorenzo -------------------------------------------------------------------------
+
+
+def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], parameters: bytes) -> np.ndarray:
+    """Return the lattice, flat, from its differences."""
+    require(len(parameters) == 1, "lorenzo has one parameter byte")
+    folded = [length for length in memory_shape if length != 1]
+    while len(folded) > 4:
+        folded[:2] = [folded[0] * folded[1]]
+    axes = [k for k in range(8) if parameters[0] >> k & 1]
+    require(all(k < len(folded) for k in axes), "lorenzo differences an axis that is not there")
+    if lattice.size:
+        lattice = lattice.reshape(folded)
+        for axis in axes:
+            lattice = np.cumsum(lattice, axis=axis, dtype=lattice.dtype)  # integers wrap around
+    return lattice.reshape(-1)
+
+
+# Section 2.3: quantize ------------------------------------------------------------------------
+
+
+def dequantize(lattice: np.ndarray, dtype: np.dtype, bound: float, is_complex: bool) -> np.ndarray:
+    """Return the values, of `dtype`, at the points of the lattice."""
+    if dtype.kind == "f":
+        step = 2.0 * (bound * 0.7071067 if is_complex else bound)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = lattice.astype(np.float64) * step
+            if dtype.itemsize < 8:
+                values = values.astype(np.float32)
+            return values.astype(dtype)
+    require(bound >= 0 and bound == math.floor(bound), "integers need a whole bound")
+    if bound == 0:
+        return lattice.astype(dtype)  # keeps the low bits
+    limits = np.iinfo(dtype)
+    top = min(int(limits.max), 2**63 - 1)
+    width = 2 * int(bound) + 1
+    exact = (int(q) * width for q in lattice)  # Python integers: nothing overflows
+    return np.array([min(max(v, int(limits.min)), top) for v in exact], dtype)
+
+
+def put_outliers_back(values: np.ndarray, runs: bytes, outliers: bytes) -> None:
+    """Write the outliers into `values`."""
+    pairs = Bytes(runs)
+    raw = Bytes(outliers)
+    at = 0
+    while not pairs.finished:
+        at += pairs.varint()
+        run = pairs.varint()
+        require(at + run <= len(values), "outliers past the end of the array")
+        values[at : at + run] = np.frombuffer(raw.take(run * values.itemsize), values.dtype)
+        at += run
+    require(raw.finished, "outliers left over")

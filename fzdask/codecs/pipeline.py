@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -49,10 +49,16 @@ class Pipeline:
 
     stages: tuple[Stage, ...]
     fused: bool = True
+    array_stages: tuple[ArrayStage, ...] = field(init=False, repr=False, compare=False)
+    byte_stages: tuple[ByteStage, ...] = field(init=False, repr=False, compare=False)
 
     def __init__(self, stages: Sequence[Stage], fused: bool = True) -> None:
-        object.__setattr__(self, "stages", tuple(stages))
+        stages = tuple(stages)
+        arrays = tuple(s for s in stages if isinstance(s, ArrayStage))
+        object.__setattr__(self, "stages", stages)
         object.__setattr__(self, "fused", fused)
+        object.__setattr__(self, "array_stages", arrays)
+        object.__setattr__(self, "byte_stages", stages[len(arrays) :])
         given = "array"
         before = "the input"
         for stage in self.stages:
@@ -96,14 +102,6 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline({str(self)!r})"
-
-    @property
-    def array_stages(self) -> tuple[ArrayStage, ...]:
-        return tuple(s for s in self.stages if isinstance(s, ArrayStage))
-
-    @property
-    def byte_stages(self) -> tuple[ByteStage, ...]:
-        return tuple(s for s in self.stages if isinstance(s, ByteStage))
 
     @property
     def lossy(self) -> bool:
@@ -282,7 +280,8 @@ def _parse_stage(part: str, text: str) -> Stage:
 def _parse_options(text: str, name: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("the brackets do not match")
         if call.args or any(k.arg is None for k in call.keywords):
             raise ValueError("options are given as option=value")
         return {str(k.arg): _literal(k.value) for k in call.keywords}

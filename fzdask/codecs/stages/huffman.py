@@ -49,7 +49,7 @@ class Huffman(ArrayStage):
     group: int = 4096
 
     def __post_init__(self) -> None:
-        if self.group not in [1 << k for k in range(8, 15)]:
+        if not isinstance(self.group, int) or self.group not in [1 << k for k in range(8, 15)]:
             raise ConfigError(
                 f"huffman: group={self.group!r} must be a power of two from 256 to 16384."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,6 +107,7 @@ def folded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(long)
 
 
+@lru_cache(maxsize=1024)
 def axes_geometry(
     shape: tuple[int, ...], subset: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -118,7 +120,10 @@ def axes_geometry(
             strides.append(stride)
             spans.append(stride * folded[axis])
         stride *= folded[axis]
-    return np.array(strides, np.int64), np.array(spans, np.int64)
+    geometry = np.array(strides, np.int64), np.array(spans, np.int64)
+    for array in geometry:
+        array.setflags(write=False)  # shared by all who ask
+    return geometry
 
 
 def choose_axes(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from zarr.core.buffer import Buffer
 
+from fzdask.bounds import relative_bound
 from fzdask.codecs.config import CodecConfig
 from fzdask.errors import ConfigError, FormatError, UnsupportedDtypeError
 
@@ -131,23 +132,29 @@ def chunk_config(config: CodecConfig, array: Array, *, fill_value: Any = None) -
     fill_value : scalar, optional
         Fill value of the Zarr array; None where it is not known (Zarr v2).
     """
+    if config.lossless:
+        return config
     if array.dtype == np.uint8 and array.ndim <= 1:
         return LOSSLESS
-    if config.rel is None or fill_value is None or array.dtype.kind not in "fiu":
+    kind = array.dtype.kind
+    if config.rel is None or kind not in "fiuc":
         return config
-    kept = array != fill_value
+    kept = np.ones((), bool) if fill_value is None else array != fill_value
+    if kind == "c":
+        kept = kept & np.isfinite(array)  # of nan+0j, which Zarr pads with, 0 is no value
     if kept.all():
         return config
-    for value in config.preserve:
-        kept &= array != value
-    if array.dtype.kind == "f":
-        kept &= np.isfinite(array)
-    if not kept.any():
-        return config
     values = array[kept]
-    bound = config.rel * (float(values.max()) - float(values.min()))
-    if not math.isfinite(bound):
+    with np.errstate(over="ignore"):  # a preserved 1e300 equals no float32
+        for value in config.preserve:
+            values = values[values != value]
+    if kind == "f":
+        values = values[np.isfinite(values)]
+    elif kind == "c":
+        values = values.view(values.real.dtype)
+    if not values.size:
         return config
+    bound = relative_bound(config.rel, float(values.min()), float(values.max()))
     if bound == 0:
         return LOSSLESS
     return dataclasses.replace(config, rel=None, abs=bound)

@@ -130,7 +130,7 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         if _is_array_or_buffer(buf):
             config = self._encoding_config()
             # Through memoryview, bytes are uint8 and not one long text.
-            array = np.asarray(buf if hasattr(buf, "__array__") else memoryview(buf))
+            array = np.asanyarray(buf if hasattr(buf, "__array__") else memoryview(buf))
             refuse_object(array.dtype)
             return api.encode(array, chunk_config(config, array))
         return super().encode(_zarr_batch(buf, "encode"))

@@ -95,15 +95,6 @@ def calls(monkeypatch):
 
 
 @pytest.fixture
-def real_core():
-    """Skip while the core is the stand-in that the Zarr face was first written against."""
-    from fzdask.codecs import api
-
-    if (api.__doc__ or "").startswith("PROVISIONAL"):
-        pytest.skip("the provisional core forgets byte order")
-
-
-@pytest.fixture
 def run_python():
     """Run a script in a new interpreter that has only what Zarr's readers have: entry points."""
 

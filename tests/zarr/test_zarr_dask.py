@@ -72,19 +72,6 @@ def test_every_scheduler_keeps_the_bound(tmp_path, scheduler, worst):
         np.testing.assert_array_equal(got == -999.0, want == -999.0)
 
 
-def test_workers_that_never_import_fzdask_find_the_codec(tmp_path, cluster):
-    """Workers get the codec's name from the stored metadata and the class from the entry point."""
-    write_and_read(tmp_path / "d.zarr", {"scheduler": "threads"}, 3, {"compressors": CODEC})
-    path = str(tmp_path / "d.zarr")
-
-    def read(path):
-        import zarr
-
-        return repr(zarr.open_group(path, mode="r")["t"].compressors[0])
-
-    assert set(cluster.run(read, path).values()) == {repr(CODEC)}
-
-
 def test_appending_and_regions_from_dask(tmp_path, worst):
     path = tmp_path / "d.zarr"
     y = np.linspace(0, 1, 64 * 8, dtype="f4").reshape(64, 8)

@@ -34,6 +34,9 @@ MAX_HEADER = 0xFFFF
 MAX_NDIM = 64  # NumPy's own limit
 FIXED = 6  # magic, version, header length
 CHECKS = 8  # payload and header checksums
+# Most bytes that one stored byte can stand for, whatever the back ends: what zstd alone reaches
+# (a block is at most 128 KiB and takes at least 4 bytes), so that no chain of them is a bomb.
+MOST_EXPANSION = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,14 @@ class Header:
     def nbytes(self) -> int:
         """Bytes of the decoded array."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def addressable(self) -> bool:
+        """Whether NumPy has an array like this, which also limits the shape of an empty one."""
+        size = max(self.dtype.itemsize, 1)
+        for n in self.shape:
+            size *= max(n, 1)
+        return size < 2**63
 
 
 def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
@@ -228,7 +239,7 @@ def _unpack_header(reader: _Reader, length: int) -> Header:
     stages = _unpack_stages(reader)
     sections = _unpack_sections(reader, len(stages))
     header = Header(dtype, shape, order, kind, asked, resolved, stages, sections, length)
-    if header.nbytes >= 2**63:
+    if not header.addressable:
         raise FormatError(f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged.")
     return header
 
@@ -241,7 +252,13 @@ def _pack_dtype(header: Header) -> bytes:
         if dtype.newbyteorder("<") != dtype:
             flags |= BIG_ENDIAN
         return bytes([DTYPES.index(name) | flags])
-    text = repr(np.lib.format.dtype_to_descr(dtype)).encode()
+    try:
+        text = ascii(np.lib.format.dtype_to_descr(dtype)).encode("ascii")
+    except ValueError as error:
+        raise UnsupportedDtypeError(
+            f"fzdask: dtype {dtype} cannot be described in a stream: {error}. Store its fields as "
+            "separate arrays, or convert it to a dtype whose fields do not overlap."
+        ) from error
     return bytes([DESCRIBED | flags]) + varint(len(text)) + text
 
 
@@ -253,14 +270,20 @@ def _unpack_dtype(reader: _Reader) -> tuple[np.dtype[Any], str]:
         return np.dtype((">" if byte & BIG_ENDIAN else "<") + DTYPES[number]), order
     if number != DESCRIBED:
         raise FormatError(f"fzdask stream: unknown dtype number {number}; from a newer release?")
-    text = reader.take(reader.varint())
+    return _described_dtype(reader.take(reader.varint())), order
+
+
+def _described_dtype(text: bytes) -> np.dtype[Any]:
+    shown = text if len(text) <= 80 else text[:80] + b"..."
     try:
         dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text.decode("ascii")))
-    except (ValueError, TypeError, SyntaxError, KeyError, IndexError, MemoryError) as error:
-        raise FormatError(f"fzdask stream: {text!r} describes no dtype; damaged.") from error
+    except Exception as error:  # whatever Python and NumPy make of hostile text: even recursion
+        raise FormatError(f"fzdask stream: {shown!r} describes no dtype; damaged.") from error
     if dtype.hasobject:
         raise FormatError("fzdask stream: object dtypes are never read; the stream is hostile.")
-    return dtype, order
+    if dtype.subdtype is not None:
+        raise FormatError(f"fzdask stream: {shown!r} describes arrays, not elements; damaged.")
+    return dtype
 
 
 def _pack_shape(shape: tuple[int, ...]) -> bytes:
@@ -336,6 +359,11 @@ def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
         if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
         sizes = tuple(reader.varint() for _ in range(applied.bit_count() + 1))
+        shrinks = all(before > after for before, after in itertools.pairwise(sizes))
+        if not shrinks or sizes[0] > sizes[-1] * MOST_EXPANSION:
+            raise FormatError(
+                f"fzdask stream: no back end makes sections of sizes {sizes}; it is damaged."
+            )
         sections.append(SectionEntry(stage, number, applied, sizes))
     if len({(s.stage, s.number) for s in sections}) != len(sections):
         raise FormatError("fzdask stream: a section appears twice; the stream is damaged.")

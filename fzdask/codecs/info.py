@@ -85,7 +85,7 @@ def stream_info(stream: Any) -> StreamInfo:
         name = _section_name(chain, entry.stage, entry.number)
         sections[name] = entry.stored
         if name == "quantize.outliers":
-            outliers = entry.nbytes // _real_itemsize(header)
+            outliers = entry.nbytes // max(_real_itemsize(header), 1)
     return StreamInfo(
         shape=header.shape,
         dtype=header.dtype,

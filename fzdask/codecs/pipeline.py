@@ -19,12 +19,17 @@ from fzdask.codecs.stages.fused import decode_quantize_lorenzo, encode_quantize_
 from fzdask.codecs.stages.lorenzo import Lorenzo
 from fzdask.codecs.stages.quantize import Quantize
 from fzdask.errors import ConfigError, FormatError
-from fzdask.format import SectionEntry, StageEntry
+from fzdask.format import MOST_EXPANSION, SectionEntry, StageEntry
 
 __all__ = ["LOSSLESS", "PRESETS", "Pipeline", "find_pipeline"]
 
 PRESETS = {"default": "quantize | lorenzo | huffman | zstd"}
 LOSSLESS = "shuffle | zstd"
+
+# No stage writes a longer section than this per element (or its size, if that is more), plus a
+# fixed part: a Huffman code with its raw bits takes 10 bytes and 4 of padding, a codebook 938.
+SECTION_NBYTES_PER_ELEMENT = 16
+SECTION_NBYTES = 1024
 
 _STAGE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
@@ -145,12 +150,22 @@ class Pipeline:
     ) -> NDArray[Any]:
         """The flat array of the given form; FormatError where anything does not fit."""
         chain = self.array_stages
+        if not form.size * form.dtype.itemsize:
+            raise FormatError("fzdask stream: stages for an array of no bytes; it is damaged.")
+        if any(entry.params for entry in stages[len(chain) :]):
+            raise FormatError("fzdask stream: parameters of a back end, which has none; damaged.")
         forms = [form]
         for stage, entry in zip(chain, stages, strict=False):
             forms.append(stage.form_after(forms[-1], entry.params))
         data = None
         sides: list[dict[str, NDArray[np.uint8]]] = [{} for _ in chain]
+        room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * form.size + SECTION_NBYTES
         for section, blob in zip(entries, blobs, strict=True):
+            if section.nbytes > room:
+                raise FormatError(
+                    f"fzdask stream: a section of {section.nbytes} bytes for {form.size} elements "
+                    f"of {form.dtype}; it is damaged."
+                )
             raw = self._unwrap(section, blob)
             names = chain[section.stage].section_names if section.stage < len(chain) else ()
             if section.number == 0 and section.stage == len(chain) - 1:
@@ -206,11 +221,11 @@ class Pipeline:
         blobs: list[NDArray[np.uint8]],
     ) -> None:
         """Pass a section through the lossless back ends, each kept where it saves something."""
-        sizes = []
+        sizes: list[int] = []
         applied = 0
         for k, back_end in enumerate(self.byte_stages):
             packed = back_end.compress(data)
-            if packed is not None:
+            if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
                 sizes.append(data.size)
                 applied |= 1 << k
                 data = np.frombuffer(packed, np.uint8)

@@ -100,7 +100,7 @@ class Huffman(ArrayStage):
         bound: float,
     ) -> NDArray[Any]:
         group, mode = _read_params(params)
-        fast, slow = _read_codebook(sections.get("codebook"))
+        fast, slow = _read_codebook(sections.get("codebook"), mode)
         sizes = sections.get("group_sizes")
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
@@ -127,10 +127,14 @@ def _read_params(params: bytes) -> tuple[int, int]:
     return 1 << params[0], mode
 
 
-def _read_codebook(packed: NDArray[np.uint8] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+def _read_codebook(
+    packed: NDArray[np.uint8] | None, mode: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     lengths = np.zeros(symbols.ALPHABET, np.uint8)
     if packed is None or not codebook.unpack_lengths(packed, lengths):
         raise FormatError("fzdask stream: the huffman codebook is missing or damaged.")
+    if lengths[symbols.RUN :].any() if mode < 0 else lengths[mode]:
+        raise FormatError("fzdask stream: the huffman codebook does not fit its runs; damaged.")
     fast, slow = codebook.decoding_tables(lengths, symbols.DIRECT)
     if not fast.size:
         raise FormatError("fzdask stream: the huffman codebook is no prefix code; it is damaged.")

@@ -41,7 +41,7 @@ class Quantize(ArrayStage):
 
     def form_after(self, form: Form, params: bytes) -> Form:
         check_params(Quantize, params, 1)
-        if params[0] not in LIMITS or form.dtype.kind not in "fiu":
+        if params[0] not in LIMITS or form.dtype.kind not in "fiu" or form.dtype.itemsize > 8:
             raise FormatError(
                 f"fzdask stream: quantize with lattice width {params[0]} for {form.dtype}; "
                 "the stream is damaged."
@@ -114,7 +114,7 @@ def dequantize_residual(
     """Undo :func:`quantize_to_residual` (integers: with no axes)."""
     bits_dtype = np.dtype(f"<u{form.dtype.itemsize}")
     if form.dtype.kind == "f":
-        if not (np.isfinite(steps(bound)).all() and bound > 0):
+        if not (bound > 0 and np.isfinite(steps(bound)).all()):
             raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
         native = np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype
         out = np.empty(data.size, native)

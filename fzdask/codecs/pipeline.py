@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.stages import BY_CODE, BY_NAME, ArrayStage, ByteStage, Stage
 from fzdask.codecs.stages.base import Encoded, Form, Job
 from fzdask.codecs.stages.fused import decode_quantize_lorenzo, encode_quantize_lorenzo
+from fzdask.codecs.stages.huffman import Huffman
 from fzdask.codecs.stages.lorenzo import Lorenzo
 from fzdask.codecs.stages.quantize import Quantize
 from fzdask.errors import ConfigError, FormatError
@@ -126,7 +127,8 @@ class Pipeline:
             if self._fuses(at, form):
                 second = chain[at + 1]
                 assert isinstance(second, Lorenzo)
-                result, more = encode_quantize_lorenzo(second, data, form, job)
+                coded = at + 2 < len(chain) and isinstance(chain[at + 2], Huffman)
+                result, more = encode_quantize_lorenzo(second, data, form, job, coded)
                 params += [result.params, more]
             else:
                 result = chain[at].encode(data, form, job)

@@ -61,7 +61,7 @@ class Job:
 class Encoded:
     """What a stage gives: its main output, parameters for decoding, named side sections."""
 
-    data: NDArray[Any]
+    data: Any
     params: bytes = b""
     sections: dict[str, Section] = field(default_factory=dict)
 

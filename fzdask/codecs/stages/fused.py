@@ -15,12 +15,16 @@ __all__ = ["decode_quantize_lorenzo", "encode_quantize_lorenzo"]
 
 
 def encode_quantize_lorenzo(
-    lorenzo: Lorenzo, data: NDArray[Any], form: Form, job: Job
+    lorenzo: Lorenzo, data: NDArray[Any], form: Form, job: Job, symbols: bool
 ) -> tuple[Encoded, bytes]:
-    """``quantize | lorenzo`` on floats: the joint output and the parameters of ``lorenzo``."""
+    """``quantize | lorenzo`` on floats: the joint output and the parameters of ``lorenzo``.
+
+    With ``symbols``, for a next stage that is ``huffman``, the output is what that works on.
+    """
     job.sample = (data, steps(job.bound)[1])
     subset = lorenzo.subset(data, form, job)
-    return quantize_to_residual(data, job, *axes_geometry(form.shape, subset)), bytes([subset])
+    geometry = axes_geometry(form.shape, subset)
+    return quantize_to_residual(data, job, *geometry, symbols), bytes([subset])
 
 
 def decode_quantize_lorenzo(

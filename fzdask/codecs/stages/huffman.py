@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, check_params
+from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import ConfigError, FormatError
 
 __all__ = ["Huffman"]
@@ -54,27 +55,28 @@ class Huffman(ArrayStage):
                 f"huffman: group={self.group!r} must be a power of two from 256 to 16384."
             )
 
-    def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
-        groups = -(-data.size // self.group)
-        counts = np.zeros(symbols.ALPHABET, np.int64)
-        huffman.histogram(data, counts)
+    def encode(self, data: NDArray[Any] | Symbols, form: Form, job: Job) -> Encoded:
+        coded = data if isinstance(data, Symbols) else Symbols.of(data)
+        z, wide = coded.z, coded.wide
+        groups = -(-z.size // self.group)
+        counts = coded.counts
         lengths = codebook.code_lengths(counts)
         bits = huffman.coded_bits(counts, lengths)
         mode = int(counts.argmax())
-        runs = counts[mode] > TRY_RUNS * data.size and mode < symbols.DIRECT
+        runs = counts[mode] > TRY_RUNS * z.size and mode < symbols.DIRECT
         for every in (SAMPLE_GROUPS, 1):  # a sample first, since most data is better without
             if runs:
                 with_runs = np.zeros(symbols.ALPHABET, np.int64)
-                taken = huffman.histogram_runs(data, self.group, every, mode, with_runs)
+                taken = huffman.count_runs(z, wide, self.group, every, mode, with_runs)
                 run_lengths = codebook.code_lengths(with_runs)
                 run_bits = huffman.coded_bits(with_runs, run_lengths)
-                runs = run_bits * data.size < KEEP_RUNS * bits * taken
+                runs = run_bits * z.size < KEEP_RUNS * bits * taken
         if runs:
             lengths, bits = run_lengths, run_bits
         words = np.empty(bits // 32 + groups + 2, np.uint32)
         sizes = np.empty(groups, np.uint16)
         codes = codebook.canonical_codes(lengths)
-        used = huffman.encode(data, self.group, mode if runs else -1, codes, words, sizes)
+        used = huffman.encode(z, wide, self.group, mode if runs else -1, codes, words, sizes)
         params = bytes([self.group.bit_length() - 1])
         if runs:
             params += struct.pack("<H", mode)

@@ -131,11 +131,11 @@ def choose_axes(
 ) -> int:
     """Subset of axes whose differences code smallest on a sample of the lattice.
 
-    The sample is at most 4096 points and a 64th of the values, so that choosing stays cheap.
+    The sample is 256 to 2048 points, a 256th of the values in between, so that choosing is cheap.
     """
     if not folded or data.size < 2:
         return 0
-    samples = min(max(data.size // 64, 256), 4096, data.size)
+    samples = min(max(data.size // 256, 256), 2048, data.size)
     costs = np.zeros(1 << len(folded), np.int64)
     sampling.difference_costs(
         data, forced, np.array(folded, np.int64), inv, LIMITS[8], samples, costs

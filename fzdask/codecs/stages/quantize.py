@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.kernels.cpu import lattice, outliers
 from fzdask.codecs.kernels.cpu.difference import new_state
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Section, check_params
+from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
 __all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
@@ -73,25 +74,41 @@ def lattice_width(data: NDArray[Any], job: Job) -> int:
 
 
 def quantize_to_residual(
-    data: NDArray[Any], job: Job, strides: NDArray[np.int64], spans: NDArray[np.int64]
+    data: NDArray[Any],
+    job: Job,
+    strides: NDArray[np.int64],
+    spans: NDArray[np.int64],
+    symbols: bool = False,
 ) -> Encoded:
-    """Quantize and difference along the axes of these strides in one pass (none: the lattice)."""
+    """Quantize and difference along the axes of these strides in one pass (none: the lattice).
+
+    With ``symbols`` the main output is :class:`Symbols` of the residual, not the residual.
+    """
     width = lattice_width(data, job)
-    out = np.empty(data.size, f"<i{width}")
+    lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
     runs = np.empty(data.size + 32, np.uint8)
     values = np.empty(data.size, job.bits.dtype)
+    out: Any
     if data.dtype.kind == "f":
         step, inv = steps(job.bound)
         minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
-        bufs, hist = new_state(out.dtype, strides)
-        lattice.quantize(
-            data, job.bits, minus_zero, job.forced, inv, step, job.bound, LIMITS[width],
-            strides, spans, bufs, hist, out, state, runs, values,
-        )  # fmt: skip
+        bufs, hist = new_state(lattice_dtype, strides)
+        cell = (data, job.bits, minus_zero, job.forced, inv, step, job.bound, LIMITS[width])
+        if symbols:
+            room = Symbols.empty(data.size)
+            used = lattice.quantize_to_symbols(
+                *cell, strides, spans, bufs, hist, room.z, room.wide, room.tables,
+                state, runs, values,
+            )  # fmt: skip
+            out = Symbols(room.z, room.wide[:used], room.tables)
+        else:
+            out = np.empty(data.size, lattice_dtype)
+            lattice.quantize(*cell, strides, spans, bufs, hist, out, state, runs, values)
         job.sample = (data, inv)
     else:
+        out = np.empty(data.size, lattice_dtype)
         lattice.quantize_integers(
             data, job.bits, job.forced, int(job.bound), out, state, runs, values
         )

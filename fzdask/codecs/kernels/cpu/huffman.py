@@ -1,8 +1,8 @@
-"""Chunked canonical Huffman coding of Lorenzo residuals.
+"""Chunked canonical Huffman coding of zigzagged residuals.
 
 Values are coded in chunks of a fixed number; each chunk starts on a 32-bit word, so chunks can
 be coded in any order or in parallel (Tian et al. 2020). Bits fill a word from its most
-significant end. With ``mode >= 0`` every run of the residual that symbol ``mode`` stands for is
+significant end. With ``mode >= 0`` every run of that symbol is
 one run symbol with raw length bits, so a constant stretch costs far below one bit a value.
 """
 
@@ -18,73 +18,51 @@ from fzdask.codecs.kernels.cpu.codebook import (
     TABLE_BITS,
 )
 from fzdask.codecs.kernels.cpu.symbols import (
-    ALPHABET,
     DIRECT,
     RUN,
+    WIDE,
     class_base,
     exponent,
     extra_bits,
     symbol_of,
     unzigzag,
-    zigzag,
 )
 
 _LANES = 0x1_0001_0001
 _NOT_DIRECT = (0xFFFF & ~((DIRECT << 4) - 1)) * _LANES  # bits no short direct symbol's entry has
 _BAD = np.uint64(2**64 - 1)
-_WIDE = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
+_WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
 
 
 @njit(nogil=True, cache=True)
-def histogram(residual, counts):
-    """Add the symbol counts of a residual; four tables hide the latency of equal neighbours."""
-    part = np.zeros((4, ALPHABET), np.int64)
-    h0, h1, h2, h3 = part[0], part[1], part[2], part[3]
-    n = residual.size
-    main = n - n % 4
-    direct = np.uint64(DIRECT)
-    for i in range(0, main, 4):
-        z0 = zigzag(residual[i])
-        z1 = zigzag(residual[i + 1])
-        z2 = zigzag(residual[i + 2])
-        z3 = zigzag(residual[i + 3])
-        if (z0 | z1 | z2 | z3) < direct:
-            h0[z0] += 1
-            h1[z1] += 1
-            h2[z2] += 1
-            h3[z3] += 1
-        else:
-            h0[symbol_of(z0)] += 1
-            h1[symbol_of(z1)] += 1
-            h2[symbol_of(z2)] += 1
-            h3[symbol_of(z3)] += 1
-    for i in range(main, n):
-        h0[symbol_of(zigzag(residual[i]))] += 1
-    for s in range(ALPHABET):
-        counts[s] += h0[s] + h1[s] + h2[s] + h3[s]
-
-
-@njit(nogil=True, cache=True)
-def histogram_runs(residual, chunk, every, mode, counts):
+def count_runs(z, wide, chunk, every, mode, counts):
     """Add the symbol counts of every so many-th chunk, runs of ``mode`` being run symbols.
 
     Returns the number of values counted.
     """
-    n = residual.size
-    value = unzigzag(mode)
+    n = z.size
     taken = 0
-    for start in range(0, n, chunk * every):
+    used = 0
+    for start in range(0, n, chunk):
         end = min(n, start + chunk)
+        if (start // chunk) % every:
+            for i in range(start, end):
+                used += np.int64(z[i] == WIDE)
+            continue
         i = start
         while i < end:
-            if residual[i] == value:
+            if z[i] == mode:
                 j = i + 1
-                while j < end and residual[j] == value:
+                while j < end and z[j] == mode:
                     j += 1
                 counts[RUN + exponent(j - i)] += 1
                 i = j
             else:
-                counts[symbol_of(zigzag(residual[i]))] += 1
+                u = np.uint64(z[i])
+                if u == WIDE:
+                    u = wide[used]
+                    used += 1
+                counts[symbol_of(u)] += 1
                 i += 1
         taken += end - start
     return taken
@@ -131,23 +109,24 @@ _put_symbol_inline = njit(nogil=True, inline="always")(_put_symbol.py_func)
 
 
 @njit(nogil=True, cache=True)
-def encode(residual, chunk, mode, codes, words, sizes):
+def encode(z, wide, chunk, mode, codes, words, sizes):
     """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written."""
     classes = 0
     for s in range(DIRECT, RUN):
         if codes[s]:
             classes += 1 << (MAX_LENGTH - np.int64(codes[s] & np.uint32(255)))
-    n = residual.size
+    n = z.size
     w = 0
+    used = 0
     for c in range(sizes.size):
         first = w
-        part = residual[c * chunk : min(n, (c + 1) * chunk)]
+        part = z[c * chunk : min(n, (c + 1) * chunk)]
         if mode >= 0:
-            w = _encode_runs(part, mode, codes, words, w)
-        elif classes >= _WIDE:
-            w = _encode_single(part, codes, words, w)
+            w, used = _encode_runs(part, wide, used, mode, codes, words, w)
+        elif classes >= _WIDE_BOOK:
+            w, used = _encode_single(part, wide, used, codes, words, w)
         else:
-            w = _encode_fours(part, codes, words, w)
+            w, used = _encode_fours(part, wide, used, codes, words, w)
         sizes[c] = w - first
     return w
 
@@ -161,9 +140,8 @@ def _flush(words, w, acc, nb):
 
 
 @njit(nogil=True, cache=True)
-def _encode_fours(part, codes, words, w):
+def _encode_fours(part, wide, used, codes, words, w):
     """Four values at a time: one append, where their codes fit 32 bits, breaks the long chain."""
-    direct = np.uint64(DIRECT)
     byte = np.uint64(255)
     eight = np.uint64(8)
     acc = np.uint64(0)
@@ -171,11 +149,8 @@ def _encode_fours(part, codes, words, w):
     m = part.size
     main = m - m % 4
     for i in range(0, main, 4):
-        z0 = zigzag(part[i])
-        z1 = zigzag(part[i + 1])
-        z2 = zigzag(part[i + 2])
-        z3 = zigzag(part[i + 3])
-        if (z0 | z1 | z2 | z3) < direct:
+        z0, z1, z2, z3 = part[i], part[i + 1], part[i + 2], part[i + 3]
+        if (z0 | z1 | z2 | z3) < DIRECT:
             p0 = np.uint64(codes[z0])
             p1 = np.uint64(codes[z1])
             p2 = np.uint64(codes[z2])
@@ -191,47 +166,58 @@ def _encode_fours(part, codes, words, w):
                 w, acc, nb = _put(words, w, acc, nb, second, np.int64(l2))
         else:
             for j in range(i, i + 4):
-                z = zigzag(part[j])
-                if z < direct:
-                    p0 = np.uint64(codes[z])
+                u = np.uint64(part[j])
+                if u < np.uint64(DIRECT):
+                    p0 = np.uint64(codes[u])
                     w, acc, nb = _put(words, w, acc, nb, p0 >> eight, np.int64(p0 & byte))
                 else:
-                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z), z)
+                    if u == np.uint64(WIDE):
+                        u = wide[used]
+                        used += 1
+                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
     for i in range(main, m):
-        z = zigzag(part[i])
-        w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(z), z)
-    return _flush(words, w, acc, nb)
+        u = np.uint64(part[i])
+        if u == np.uint64(WIDE):
+            u = wide[used]
+            used += 1
+        w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
+    return _flush(words, w, acc, nb), used
 
 
 @njit(nogil=True, cache=True)
-def _encode_single(part, codes, words, w):
+def _encode_single(part, wide, used, codes, words, w):
     acc = np.uint64(0)
     nb = 0
     for i in range(part.size):
-        z = zigzag(part[i])
-        w, acc, nb = _put_symbol_inline(words, w, acc, nb, codes, symbol_of(z), z)
-    return _flush(words, w, acc, nb)
+        u = np.uint64(part[i])
+        if u == np.uint64(WIDE):
+            u = wide[used]
+            used += 1
+        w, acc, nb = _put_symbol_inline(words, w, acc, nb, codes, symbol_of(u), u)
+    return _flush(words, w, acc, nb), used
 
 
 @njit(nogil=True, cache=True)
-def _encode_runs(part, mode, codes, words, w):
-    value = unzigzag(mode)
+def _encode_runs(part, wide, used, mode, codes, words, w):
     acc = np.uint64(0)
     nb = 0
     i = 0
     m = part.size
     while i < m:
-        raw = zigzag(part[i])
+        raw = np.uint64(part[i])
+        if raw == np.uint64(WIDE):
+            raw = wide[used]
+            used += 1
         symbol = symbol_of(raw)
         j = i + 1
         if symbol == mode:
-            while j < m and part[j] == value:
+            while j < m and part[j] == mode:
                 j += 1
             raw = np.uint64(j - i)
             symbol = RUN + exponent(j - i)
         w, acc, nb = _put_symbol_inline(words, w, acc, nb, codes, symbol, raw)
         i = j
-    return _flush(words, w, acc, nb)
+    return _flush(words, w, acc, nb), used
 
 
 @njit(nogil=True, cache=True)
@@ -329,7 +315,7 @@ def decode(words, starts, chunk, mode, fast, slow, out):
     chunks = starts.size - 1
     value = unzigzag(max(mode, 0))
     c = 0
-    while mode < 0 and slow[SLOW_CLASSES] < _WIDE and (c + 4) * chunk <= n:
+    while mode < 0 and slow[SLOW_CLASSES] < _WIDE_BOOK and (c + 4) * chunk <= n:
         # Four chunks at a time: each waits for its own bits while the others go on.
         o0 = out[c * chunk : (c + 1) * chunk]
         o1 = out[(c + 1) * chunk : (c + 2) * chunk]

@@ -11,11 +11,12 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
+from fzdask.codecs.kernels.cpu.symbols import count_symbols, symbolize
 
 
 @njit(nogil=True, cache=True)
-def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q, flags):
-    """Lattice and outlier flags of one tile; returns the number of outliers."""
+def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q):
+    """Lattice of one tile; returns the number of values that it cannot hold."""
     count = 0
     for i in range(x.size):
         v = np.float64(x[i])
@@ -25,10 +26,36 @@ def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q, flags):
         y = np.float64(x.dtype.type(r * step))
         kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
         q[i] = np.int64(r)
-        flag = np.uint8(not kept)
-        flags[i] = flag
-        count += np.int64(flag)
+        count += np.int64(not kept)
     return count
+
+
+@njit(nogil=True, cache=True)
+def _flag_outliers(x, bits, minus_zero, forced, inv, step, bound, limit, flags):
+    """The values that :func:`_quantize_tile` counted, and the forced ones."""
+    count = 0
+    for i in range(x.size):
+        v = np.float64(x[i])
+        r = np.rint(v * inv)
+        inside = np.abs(r) <= limit
+        y = np.float64(x.dtype.type(r * step))
+        kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
+        if forced.size:
+            kept &= forced[i] == 0
+        flags[i] = np.uint8(not kept)
+        count += np.int64(not kept)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _lattice_tile(
+    x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, state, runs, values
+):  # fmt: skip
+    """Lattice of one tile, outliers taken out."""
+    count = _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q)
+    if count or forced.size:
+        count = _flag_outliers(x, bits, minus_zero, forced, inv, step, bound, limit, flags)
+    collect(count, flags, bits, q, state, runs, values)
 
 
 @njit(nogil=True, cache=True)
@@ -44,21 +71,41 @@ def quantize(
     n = x.size
     pos = 0
     while pos < n:
-        m = min(TILE, n - pos)
-        q = bufs[0][HALO : HALO + m]
-        count = _quantize_tile(
-            x[pos : pos + m], bits[pos : pos + m], minus_zero, inv, step, bound, limit, q, flags
-        )
-        if forced.size:
-            must = forced[pos : pos + m]
-            count = 0
-            for i in range(m):
-                flags[i] |= must[i]
-                count += np.int64(flags[i])
-        collect(count, flags, bits[pos : pos + m], q, state, runs, values)
-        forward_tile(bufs, hist, strides, spans, pos, m, out[pos : pos + m])
-        pos += m
+        end = min(pos + TILE, n)
+        _lattice_tile(
+            x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
+            bufs[0][HALO : HALO + end - pos], flags, state, runs, values,
+        )  # fmt: skip
+        forward_tile(bufs, hist, strides, spans, pos, end - pos, out[pos:end])
+        pos = end
     finish(state, runs)
+
+
+@njit(nogil=True, cache=True)
+def quantize_to_symbols(
+    x, bits, minus_zero, forced, inv, step, bound, limit, strides, spans, bufs, hist, z, wide,
+    tables, state, runs, values,
+):  # fmt: skip
+    """As :func:`quantize`, but on to symbols and their counts; returns the used wide list."""
+    flags = np.zeros(TILE, np.uint8)
+    residual = np.empty(TILE, bufs.dtype)
+    n = x.size
+    pos = 0
+    used = 0
+    while pos < n:
+        end = min(pos + TILE, n)
+        m = end - pos
+        _lattice_tile(
+            x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
+            bufs[0][HALO : HALO + m], flags, state, runs, values,
+        )  # fmt: skip
+        forward_tile(bufs, hist, strides, spans, pos, m, residual[:m])
+        before = used
+        used = symbolize(residual[:m], z[pos:end], wide, used)
+        count_symbols(z[pos:end], wide, before, tables)
+        pos = end
+    finish(state, runs)
+    return used
 
 
 @njit(nogil=True, cache=True)

@@ -4,6 +4,9 @@ A residual ``r`` is zigzagged to ``z >= 0``. Small ``z`` are symbols of their ow
 a class (its exponent and top two mantissa bits) followed by its remaining bits as they are, the
 hybrid integer code known from image coding. Every residual of 64 bits is thus a symbol of an
 alphabet of 748. The last symbols stand for runs of the most frequent one.
+
+Between prediction and coding a residual travels as ``z`` in 16 bits; one that needs more is
+``WIDE`` there and waits, in order, in a list of its own.
 """
 
 import numpy as np
@@ -18,6 +21,7 @@ CLASSES = (64 - DIRECT_BITS) << SUB_BITS
 RUN = DIRECT + CLASSES  # symbol RUN + e: a run of 2**e to 2**(e+1) - 1, e raw bits follow
 RUNS = 16
 ALPHABET = RUN + RUNS
+WIDE = 0xFFFF
 
 
 @intrinsic
@@ -32,12 +36,6 @@ def _leading_zeros(typingctx, value):
 def exponent(value):
     """floor(log2(value)) of a positive 64-bit integer."""
     return np.int64(63) - np.int64(_leading_zeros(np.uint64(value)))
-
-
-@njit(nogil=True, cache=True)
-def zigzag32(r):
-    r = np.int32(r)
-    return np.uint32((r << np.int32(1)) ^ (r >> np.int32(31)))
 
 
 @njit(nogil=True, cache=True)
@@ -78,3 +76,70 @@ def class_base(symbol):
     e = ((symbol - DIRECT) >> SUB_BITS) + DIRECT_BITS
     sub = (symbol - DIRECT) & ((1 << SUB_BITS) - 1)
     return np.uint64((1 << SUB_BITS) + sub) << np.uint64(e - SUB_BITS)
+
+
+@njit(nogil=True, cache=True)
+def symbolize(residual, z, wide, used):
+    """Zigzag a tile of residuals into 16 bits; returns how many entries of ``wide`` are used."""
+    count = 0
+    if residual.itemsize == 4:  # in 32 bits, twice as many fit a vector
+        for i in range(residual.size):
+            r = residual[i]
+            n = np.uint32(np.int32(r << 1) ^ np.int32(r >> 31))
+            count += np.int64(n >= np.uint32(WIDE))
+            z[i] = np.uint16(min(n, np.uint32(WIDE)))
+    else:
+        for i in range(residual.size):
+            u = zigzag(residual[i])
+            count += np.int64(u >= np.uint64(WIDE))
+            z[i] = np.uint16(min(u, np.uint64(WIDE)))
+    if count:
+        for i in range(residual.size):
+            if z[i] == WIDE:
+                wide[used] = zigzag(residual[i])
+                used += 1
+    return used
+
+
+@njit(nogil=True, cache=True)
+def count_symbols(z, wide, used, tables):
+    """Add the symbol counts of a tile whose wide values begin at ``used``.
+
+    ``tables`` is four rows of counts: equal neighbours then do not wait for each other.
+    """
+    h0, h1, h2, h3 = tables[0], tables[1], tables[2], tables[3]
+    n = z.size
+    main = n - n % 4
+    for i in range(0, main, 4):
+        z0, z1, z2, z3 = z[i], z[i + 1], z[i + 2], z[i + 3]
+        if (z0 | z1 | z2 | z3) < DIRECT:
+            h0[z0] += 1
+            h1[z1] += 1
+            h2[z2] += 1
+            h3[z3] += 1
+        else:
+            used = _count_slowly(z[i : i + 4], wide, used, h0)
+    _count_slowly(z[main:], wide, used, h0)
+
+
+@njit(nogil=True, cache=True)
+def _count_slowly(z, wide, used, counts):
+    for i in range(z.size):
+        if z[i] == WIDE:
+            counts[symbol_of(wide[used])] += 1
+            used += 1
+        else:
+            counts[symbol_of(np.uint64(z[i]))] += 1
+    return used
+
+
+@njit(nogil=True, cache=True)
+def symbolize_all(residual, tile, z, wide, tables):
+    """Symbols and counts of a whole residual; returns the length of the wide list."""
+    used = 0
+    for start in range(0, residual.size, tile):
+        part = z[start : start + tile]
+        before = used
+        used = symbolize(residual[start : start + tile], part, wide, used)
+        count_symbols(part, wide, before, tables)
+    return used

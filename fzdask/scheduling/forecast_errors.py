@@ -39,7 +39,7 @@ class ErrorSummary(NamedTuple):
     """Errors of one quantity: relative figures, over the scale (mostly the predicted value)."""
 
     quantity: str
-    count: int
+    predictions: int
     bias: float
     mean_absolute: float
     p50: float
@@ -163,7 +163,7 @@ class ForecastErrors:
         return lines
 
     def __str__(self) -> str:
-        head = f"{'predicted':<12}{'count':>9}{'bias':>9}{'mean |e|':>10}"
+        head = f"{'predicted':<12}{'number':>9}{'bias':>9}{'mean |e|':>10}"
         head += f"{'median':>9}{'90 %':>9}{'worst':>9}"
         rows = [head]
         for s in self.summary():
@@ -173,7 +173,7 @@ class ForecastErrors:
                     (s.bias, s.mean_absolute, s.p50, s.p90, s.worst), (8, 9, 8, 8, 8), strict=True
                 )
             )
-            rows.append(f"{s.quantity:<12}{s.count:>9}{figures}")
+            rows.append(f"{s.quantity:<12}{s.predictions:>9}{figures}")
         return "\n".join(rows)
 
 

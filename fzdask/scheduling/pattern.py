@@ -127,6 +127,8 @@ class _Timing:
     def score(self, recorded: Recorded, errors: ForecastErrors, iteration: int) -> None:
         for key, value in self._observations(recorded):
             quantity, label, _ = key
+            if value == 0.0 == self._of(key):
+                continue  # spans that touch: there is no window to mispredict
             if quantity == "offset":
                 # An offset is often zero: the length of the iteration is its scale.
                 scale = recorded.seconds

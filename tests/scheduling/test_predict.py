@@ -162,7 +162,7 @@ def test_errors_keep_totals_beyond_the_details() -> None:
     for i in range(10):
         e.add(i, "write", "b", 2.0, 3.0)
     (line,) = e.summary()
-    assert (len(e), line.count, len(e.of("write"))) == (10, 10, 3)
+    assert (len(e), line.predictions, len(e.of("write"))) == (10, 10, 3)
     assert line.bias == pytest.approx(0.5)
     assert line.worst == pytest.approx(0.5)
     assert [m.iteration for m in e] == [7, 8, 9]
@@ -223,11 +223,12 @@ def test_every_iteration_is_scored() -> None:
     p.record_iteration(iteration())
     assert len(p.errors) == 0
     p.record_iteration(iteration(1.1))
-    # 2 busy, 3 idle, 2 offsets, 2 core durations, 1 length
-    assert len(p.errors) == 10
+    # 2 busy, 2 idle (none before the first span), 2 core durations, 1 length; the core tasks
+    # follow at once upon what launches them
+    assert len(p.errors) == 7
     (length,) = p.errors.of("iteration")
     assert (length.predicted, length.actual) == (1.0, 1.1)
-    assert {m.quantity for m in p.errors} == {"busy", "idle", "core start", "core", "iteration"}
+    assert {m.quantity for m in p.errors} == {"busy", "idle", "core", "iteration"}
     assert "trusted" in str(p)
 
 
@@ -287,7 +288,7 @@ def test_noise_is_averaged_out() -> None:
     for _ in range(60):
         p.record_iteration(iteration(float(rng.lognormal(0, 0.05))))
     assert abs(p.forecast().length - 1.0) < 0.05
-    assert 0.02 < p.forecast().margins.window < 0.2
+    assert 0.0 < p.forecast().margins.window < 0.1
 
 
 def test_pattern_watch_notices_within_the_iteration() -> None:

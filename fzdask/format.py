@@ -266,10 +266,13 @@ def _unpack_dtype(reader: _Reader) -> tuple[np.dtype[Any], str]:
     byte = reader.byte()
     order = "F" if byte & F_ORDER else "C"
     number = byte & 63
-    if number < len(DTYPES):
-        return np.dtype((">" if byte & BIG_ENDIAN else "<") + DTYPES[number]), order
-    if number != DESCRIBED:
+    big = bool(byte & BIG_ENDIAN)
+    if number != DESCRIBED and number >= len(DTYPES):
         raise FormatError(f"fzdask stream: unknown dtype number {number}; from a newer release?")
+    if big and (number == DESCRIBED or DTYPES[number].endswith("1")):
+        raise FormatError("fzdask stream: a byte order for a dtype that has none; damaged.")
+    if number != DESCRIBED:
+        return np.dtype((">" if big else "<") + DTYPES[number]), order
     return _described_dtype(reader.take(reader.varint())), order
 
 
@@ -298,6 +301,8 @@ def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
     if ndim > MAX_NDIM:
         raise FormatError(f"fzdask stream: {ndim} axes; at most {MAX_NDIM} exist. It is damaged.")
     bits = int.from_bytes(reader.take((ndim + 7) // 8), "little")
+    if bits >> ndim:
+        raise FormatError(f"fzdask stream: lengths of more than {ndim} axes; it is damaged.")
     return tuple(reader.varint() if bits >> k & 1 else 1 for k in range(ndim))
 
 

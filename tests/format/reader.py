@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -98,12 +99,22 @@ class Header:
     undo: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
 
     def section(self, stage: int, number: int) -> bytes:
-        """Return the bytes of a section with its back ends undone; a missing one is empty."""
-        data = self.sections.get((stage, number), b"")
-        for back_end, size in reversed(self.undo.get((stage, number), [])):
+        """Return the bytes of a section with its back ends undone."""
+        require((stage, number) in self.sections, f"section {number} of stage {stage} is missing")
+        data = self.sections[stage, number]
+        for back_end, size in reversed(self.undo[stage, number]):
             assert back_end == ZSTD
             data = unzstd(data, size)
         return data
+
+    def check(self, expected: set[tuple[int, int]], count: int) -> None:
+        """Check the sections before anything is decoded: which there are, and how long."""
+        require(set(self.sections) == expected, "sections are missing, or there are others")
+        room = 1024 + count * max(16, self.dtype.itemsize)
+        for key, stored in self.sections.items():
+            sizes = [size for _, size in self.undo[key]] + [len(stored)]
+            require(sizes == sorted(set(sizes), reverse=True), "a back end that saves nothing")
+            require(sizes[0] <= min(room, len(stored) << 15), "a section is impossibly long")
 
 
 def unzstd(frame: bytes, size: int) -> bytes:
@@ -133,13 +144,15 @@ def read_header(stream: bytes) -> Header:
     require(len(stream) >= 6, "shorter than the start of a header")
     require(stream[3] == 0, f"version {stream[3]} is not known here")
     length = int.from_bytes(stream[4:6], "little")
-    require(6 + 8 <= length <= len(stream), "the header's length is impossible")
+    require(14 <= length <= len(stream), "the header's length is impossible")
     payload_crc, header_crc = struct.unpack("<II", stream[length - 8 : length])
     require(zlib.crc32(stream[: length - 4]) == header_crc, "the header's checksum is wrong")
 
     fields = Bytes(stream[6 : length - 8])
     dtype, fortran = read_dtype(fields)
     shape = read_shape(fields)
+    room = math.prod(length for length in (*shape, dtype.itemsize) if length)
+    require(room < 2**63, "an array that no memory holds")
     bound = read_bound(fields)
     stages = read_stages(fields)
     header = Header(dtype, fortran, shape, bound, stages)
@@ -172,14 +185,17 @@ def read_dtype(fields: Bytes) -> tuple[np.dtype, bool]:
     byte = fields.byte()
     number, fortran, big = byte & 63, bool(byte & 64), bool(byte & 128)
     if number == DESCRIBED:
+        require(not big, "a described dtype has its byte order in the description")
         text = fields.take(fields.varint())
         try:
             dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text.decode("ascii")))
-        except (ValueError, TypeError, SyntaxError) as error:
-            raise MalformedError(f"{text!r} describes no dtype: {error}") from error
+        except Exception as error:  # hostile text: even RecursionError
+            raise MalformedError(f"{text[:80]!r} describes no dtype: {error}") from error
         require(not dtype.hasobject, "a dtype with Python objects")
+        require(dtype.subdtype is None, "a dtype whose elements are arrays")
         return dtype, fortran
     require(number in DTYPES, f"no dtype has the number {number}")
+    require(not big or np.dtype(DTYPES[number]).itemsize > 1, "a byte has no byte order")
     return np.dtype(DTYPES[number]).newbyteorder(">" if big else "<"), fortran
 
 
@@ -188,6 +204,7 @@ def read_shape(fields: Bytes) -> tuple[int, ...]:
     axes = fields.byte()
     require(axes <= 64, "more than 64 axes")
     is_long = int.from_bytes(fields.take(-(-axes // 8)), "little")
+    require(is_long >> axes == 0, "lengths of axes that are not there")
     return tuple(fields.varint() if is_long >> k & 1 else 1 for k in range(axes))
 
 
@@ -209,8 +226,12 @@ def read_stages(fields: Bytes) -> list[Stage]:
         if size == 7:
             size = fields.varint()
         stages.append(Stage(word >> 3, fields.take(size)))
-    kinds = [stage.number in BACK_ENDS for stage in stages]
-    require(kinds == sorted(kinds), "an array stage after a back end")
+    require(all(1 <= stage.number <= 5 for stage in stages), "a stage that is not known here")
+    numbers = "".join(str(stage.number) for stage in stages)
+    require(bool(re.fullmatch("|54*|12*3?4*", numbers)), f"a chain of stages {numbers}")
+    lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
+    for stage in stages:
+        require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
     return stages
 
 
@@ -222,24 +243,20 @@ def read(stream: bytes) -> np.ndarray:
     """Return the array that `stream` holds: its dtype, shape, memory order and values."""
     header = read_header(stream)
     memory_shape = header.shape[::-1] if header.fortran else header.shape
-    chain = [stage.number for stage in header.stages if stage.number not in BACK_ENDS]
-    if chain in ([], [SHUFFLE]):
-        values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
+    chain = [stage for stage in header.stages if stage.number not in BACK_ENDS]
+    if header.dtype.itemsize * math.prod(memory_shape) == 0:
+        require(not header.stages, "stages for an array of no bytes")
+    if chain and chain[0].number == QUANTIZE:
+        values = read_quantized(header, chain, memory_shape)
     else:
-        require(
-            chain in ([QUANTIZE], [QUANTIZE, LORENZO], [QUANTIZE, LORENZO, HUFFMAN]),
-            f"no reader for the chain of stages {chain}",
-        )
-        values = read_quantized(header, memory_shape)
-    try:
-        array = values.reshape(memory_shape)
-    except ValueError as error:  # such as (0, 2**62, 2**62)
-        raise MalformedError(f"no array has the shape {header.shape}: {error}") from error
+        values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
+    array = values.reshape(memory_shape)
     return array.T if header.fortran else array
 
 
 def read_lossless(header: Header, count: int, *, shuffled: bool) -> np.ndarray:
     """Return the elements of a stream with no stage, or with `shuffle` only."""
+    header.check({(0, 0)}, count)
     data = header.section(0, 0)
     itemsize = header.dtype.itemsize
     require(len(data) == count * itemsize, "the section is not as long as the array")
@@ -252,32 +269,40 @@ def read_lossless(header: Header, count: int, *, shuffled: bool) -> np.ndarray:
     return values
 
 
-def read_quantized(header: Header, memory_shape: tuple[int, ...]) -> np.ndarray:
-    """Return the elements of quantize, quantize | lorenzo or quantize | lorenzo | huffman."""
+def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, ...]) -> np.ndarray:
+    """Return the elements of a stream whose chain begins with `quantize`."""
     native = header.dtype.newbyteorder("<")
+    require(native.kind in "iufc", "quantize is for numbers")
     if native.kind == "c":
         memory_shape = (*memory_shape, 2)
         native = np.dtype(f"<f{native.itemsize // 2}")
-    require(native.kind in "iuf", "quantize takes integers, floats and complex numbers")
+    require(native.itemsize <= 8, "quantize is for numbers of up to 8 bytes")
     count = math.prod(memory_shape)
 
-    parameters = {stage.number: stage.parameters for stage in header.stages}
-    require(parameters[QUANTIZE] in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
-    lattice_type = np.dtype(f"<i{parameters[QUANTIZE][0]}")
-    if HUFFMAN in parameters:
-        lattice = unhuffman(header, 2, parameters[HUFFMAN], count, lattice_type)
+    last = len(chain) - 1
+    expected = {(last, 0)}
+    if chain[last].number == HUFFMAN:
+        expected |= {(last, 1), (last, 2)}
+    has_outliers = (0, 1) in header.sections
+    if has_outliers:
+        expected |= {(0, 1), (0, 2)}
+    header.check(expected, count)
+
+    require(chain[0].parameters in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
+    lattice_type = np.dtype(f"<i{chain[0].parameters[0]}")
+    if chain[last].number == HUFFMAN:
+        lattice = unhuffman(header, last, chain.pop().parameters, count, lattice_type)
     else:
-        data = header.section(1 if LORENZO in parameters else 0, 0)
+        data = header.section(last, 0)
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
         lattice = np.frombuffer(data, lattice_type)
-    if LORENZO in parameters:
-        lattice = unlorenzo(lattice, memory_shape, parameters[LORENZO])
+    for stage in chain[1:]:
+        lattice = unlorenzo(lattice, memory_shape, stage.parameters[0])
 
     values = dequantize(lattice, native, header.bound, header.dtype.kind == "c")
-    put_outliers_back(values, header.section(0, 1), header.section(0, 2))
-    if header.dtype.kind == "c":
-        values = values.view(header.dtype.newbyteorder("<"))
-    return values.astype(header.dtype)
+    if has_outliers:
+        put_outliers_back(values, header.section(0, 1), header.section(0, 2))
+    return values.view(header.dtype.newbyteorder("<")).astype(header.dtype)
 
 
 # Section 2.1: huffman -------------------------------------------------------------------------
@@ -323,7 +348,7 @@ def read_codebook(data: bytes) -> dict[str, int]:
         require(1 <= before <= 16, "a code length out of range")
         lengths[symbol] = before
         symbol += 1
-    require(symbol == entries, "a codebook whose unused symbols run past its end")
+    require(symbol == entries and symbol - 1 in lengths, "a codebook that ends unused")
     require(len(bits.bits) - bits.at < 8, "bytes left over after a codebook")
     kraft = sum(1 << (16 - length) for length in lengths.values())
     require(kraft == 1 << 16 or list(lengths.values()) == [1], "an incomplete codebook")
@@ -340,14 +365,15 @@ def unhuffman(
     header: Header, index: int, parameters: bytes, count: int, lattice_type: np.dtype
 ) -> np.ndarray:
     """Return the `count` lattice integers that the three sections of huffman hold."""
-    require(len(parameters) in (1, 3), "huffman has one or three parameter bytes")
     require(8 <= parameters[0] <= 14, "the size of a group is out of range")
     group = 1 << parameters[0]
     run_symbol = int.from_bytes(parameters[1:], "little") if len(parameters) == 3 else None
     require(run_symbol is None or run_symbol < ESCAPES, "runs of a symbol that is not a value")
 
     payload = Bytes(header.section(index, 0))
-    codes = read_codebook(header.section(index, 1)) if count else {}
+    codes = read_codebook(header.section(index, 1))
+    unused = range(RUNS, SYMBOLS) if run_symbol is None else [run_symbol]
+    require(not set(unused) & set(codes.values()), "a codebook that does not fit the runs")
     sizes = np.frombuffer(header.section(index, 2), "<u2")
     require(len(sizes) == -(-count // group), "another number of groups than the array has")
     require(4 * int(sizes.sum()) == len(payload.data), "group sizes that are not the payload's")
@@ -372,17 +398,16 @@ def decode_group(
             code += bits.take(1)
         symbol = codes[code]
         if symbol < ESCAPES:
-            require(symbol != run_symbol, "the run symbol itself in a stream with runs")
             numbers.append(symbol)
         elif symbol < RUNS:
             exponent, top = 9 + (symbol - ESCAPES) // 4, (symbol - ESCAPES) % 4
             numbers.append((4 + top) << (exponent - 2) | bits.number(exponent - 2))
         else:
-            require(run_symbol is not None, "a run in a stream without runs")
             exponent = symbol - RUNS
             run = (1 << exponent) + bits.number(exponent)
             require(len(numbers) + run <= count, "a run crosses the end of its group")
             numbers += [run_symbol] * run
+    require(len(bits.bits) - bits.at < 32, "a group has more words than it needs")
     zigzag = np.array(numbers, np.uint64)
     magnitude = (zigzag >> np.uint64(1)).astype(np.int64)
     return np.where(zigzag & np.uint64(1), ~magnitude, magnitude)  # -(m + 1) = ~m
@@ -391,17 +416,15 @@ def decode_group(
 # Section 2.2: lorenzo -------------------------------------------------------------------------
 
 
-def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], parameters: bytes) -> np.ndarray:
-    """Return the lattice, flat, from its differences."""
-    require(len(parameters) == 1, "lorenzo has one parameter byte")
+def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], mask: int) -> np.ndarray:
+    """Return the lattice, flat, from its differences along the axes that `mask` names."""
     folded = [length for length in memory_shape if length != 1]
     while len(folded) > 4:
         folded[:2] = [folded[0] * folded[1]]
-    axes = [k for k in range(8) if parameters[0] >> k & 1]
-    require(all(k < len(folded) for k in axes), "lorenzo differences an axis that is not there")
-    if lattice.size:
-        lattice = lattice.reshape(folded)
-        for axis in axes:
+    require(mask >> len(folded) == 0, "lorenzo differences an axis that is not there")
+    lattice = lattice.reshape(folded)
+    for axis in range(len(folded)):
+        if mask >> axis & 1:
             lattice = np.cumsum(lattice, axis=axis, dtype=lattice.dtype)  # integers wrap around
     return lattice.reshape(-1)
 
@@ -413,19 +436,18 @@ def dequantize(lattice: np.ndarray, dtype: np.dtype, bound: float, is_complex: b
     """Return the values, of `dtype`, at the points of the lattice."""
     if dtype.kind == "f":
         step = 2.0 * (bound * 0.7071067 if is_complex else bound)
+        require(0 < step < math.inf and 1 / step < math.inf, f"no lattice has the step {step}")
         with np.errstate(over="ignore", invalid="ignore"):
             values = lattice.astype(np.float64) * step
             if dtype.itemsize < 8:
                 values = values.astype(np.float32)
             return values.astype(dtype)
-    require(bound >= 0 and bound == math.floor(bound), "integers need a whole bound")
+    require(0 <= bound < 2**62 and bound == int(bound), "integers need a whole bound")
     if bound == 0:
         return lattice.astype(dtype)  # keeps the low bits
     limits = np.iinfo(dtype)
-    top = min(int(limits.max), 2**63 - 1)
-    width = 2 * int(bound) + 1
-    exact = (int(q) * width for q in lattice)  # Python integers: nothing overflows
-    return np.array([min(max(v, int(limits.min)), top) for v in exact], dtype)
+    values = lattice.astype(np.int64) * np.int64(2 * int(bound) + 1)  # arrays wrap around
+    return np.clip(values, limits.min, min(limits.max, 2**63 - 1)).astype(dtype)
 
 
 def put_outliers_back(values: np.ndarray, runs: bytes, outliers: bytes) -> None:
@@ -436,6 +458,7 @@ def put_outliers_back(values: np.ndarray, runs: bytes, outliers: bytes) -> None:
     while not pairs.finished:
         at += pairs.varint()
         run = pairs.varint()
+        require(run > 0, "a run of no outliers")
         require(at + run <= len(values), "outliers past the end of the array")
         values[at : at + run] = np.frombuffer(raw.take(run * values.itemsize), values.dtype)
         at += run

@@ -47,7 +47,9 @@ class CodecConfig:
     pipeline: str = "default"
 
     def __post_init__(self) -> None:
-        given = [n for n in BOUND_NAMES if getattr(self, n) not in (None, False)]
+        # By identity: a bound of 0 is a bound, though it equals False.
+        given = [n for n in ("abs", "rel") if getattr(self, n) is not None]
+        given += ["lossless"] if self.lossless is not False else []
         if len(given) != 1:
             found = "none" if not given else " and ".join(given)
             raise ConfigError(
@@ -81,7 +83,7 @@ class CodecConfig:
         out: dict[str, Any] = {}
         for name in BOUND_NAMES:
             value = getattr(self, name)
-            if value not in (None, False):
+            if value is not None and value is not False:
                 out[name] = value
         if self.preserve:
             out["preserve"] = list(self.preserve)
@@ -102,23 +104,39 @@ class CodecConfig:
 def _bound_value(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ConfigError(f"FZCodec: {name} must be a real number; got {value!r}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or number < 0:
         raise ConfigError(
-            f"FZCodec: {name}={value!r} must be finite and not negative; "
+            f"FZCodec: {name}={value!r} must be finite in float64 and not negative; "
             "use lossless=True for a bit-exact result."
         )
-    return number
+    # Fractions, wide integers and long doubles round to binary64; a bound may only round down.
+    return math.nextafter(number, 0.0) if number > value else number
 
 
 def _preserve_values(values: Iterable[Any] | Any) -> tuple[float, ...]:
     if isinstance(values, numbers.Real):
         values = (values,)
+    try:
+        listed = list(values)
+    except TypeError as error:
+        raise ConfigError(
+            f"FZCodec: preserve={values!r} must be a number or a sequence of numbers, "
+            "as in preserve=(-999.0,)."
+        ) from error
     kept: dict[float, None] = {}
-    for value in values:
+    for value in listed:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise ConfigError(f"FZCodec: preserve takes real numbers; got {value!r}.")
-        number = int(value) if isinstance(value, numbers.Integral) else float(value)
-        if math.isfinite(number):  # NaN and infinities are kept bit for bit anyway
-            kept[number] = None
+            raise ConfigError(
+                f"FZCodec: preserve takes real numbers, as in preserve=(-999.0,); got {value!r}."
+            )
+        try:
+            finite = math.isfinite(value)
+        except OverflowError:  # beyond binary64, hence equal to no value of any array
+            continue
+        if finite:  # NaN and infinities are kept bit for bit anyway
+            kept[int(value) if isinstance(value, numbers.Integral) else float(value)] = None
     return tuple(kept)

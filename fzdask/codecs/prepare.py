@@ -105,7 +105,9 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
         forced = np.repeat(forced, 2)
     low, high = _range(flat, forced)
     kind, value = config.bound
-    asked = relative_bound(value, float(low), float(high)) if kind == "rel" else value
+    # Integers are subtracted as such: 2**60 and 2**60 + 200 are 256 apart in binary64.
+    ends = (0.0, float(high - low)) if form.dtype.kind != "f" else (float(low), float(high))
+    asked = relative_bound(value, *ends) if kind == "rel" else value
     if form.dtype.kind != "f":
         magnitude = max(abs(int(low)), abs(int(high)))
         bound = float(integer_bound(asked, magnitude))

@@ -1,0 +1,87 @@
+"""Faults that the guarantee's tests have found, each with the input that showed it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from exact import assert_guarantee, violations
+
+import fzdask
+from fzdask import ConfigError, FZCodec, Pipeline
+from fzdask.codecs.config import CodecConfig
+
+
+@pytest.mark.parametrize("name", ["abs", "rel"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "i2", "u8"])
+def test_a_bound_of_zero_was_taken_for_no_bound(name, dtype):
+    x = np.array([0.1, 1e-40, 3, 5, 7]).astype(dtype)
+    y = fzdask.decompress(fzdask.compress(x, **{name: 0}))
+    assert y.tobytes() == x.tobytes()
+    codec = FZCodec(**{name: 0.0})
+    assert codec.get_config() == {"id": "fzdask", name: 0.0}
+    assert FZCodec.from_config(codec.get_config()) == codec
+
+
+@pytest.mark.parametrize("name", ["abs", "rel"])
+def test_a_bound_of_false_is_no_number(name):
+    with pytest.raises(ConfigError, match=f"{name} must be a real number; got False"):
+        CodecConfig(**{name: False})
+
+
+def test_a_bound_and_a_bound_of_zero_are_two_bounds():
+    with pytest.raises(ConfigError, match="got abs and rel"):
+        CodecConfig(abs=0.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "bound", [Fraction(1, 10), Fraction(2, 3), 2**53 + 3, np.longdouble("0.7")], ids=str
+)
+def test_a_bound_that_binary64_cannot_hold_is_rounded_down(bound):
+    resolved = CodecConfig(abs=bound).bound[1]
+    assert resolved <= bound
+    assert math.nextafter(resolved, math.inf) > bound
+
+
+def test_a_bound_in_single_precision_is_taken_as_it_is():
+    """In binary32, 0.1 is above 0.1: no digits are made up, and none are cut."""
+    assert CodecConfig(abs=np.float32(0.1)).bound[1] == 0.10000000149011612
+
+
+@pytest.mark.parametrize("bound", [10**400, Fraction(10**400), np.inf, np.longdouble("1e4000")])
+def test_a_bound_beyond_binary64_is_refused(bound):
+    with pytest.raises(ConfigError, match="must be finite in float64"):
+        CodecConfig(abs=bound)
+
+
+def test_a_preserved_integer_beyond_binary64_equals_nothing():
+    x = np.array([1.0, np.finfo("f8").max, np.inf])
+    for value in (10**400, -(10**400)):
+        y = fzdask.decompress(fzdask.compress(x, abs=0.1, preserve=(value, 1)))
+        assert_guarantee(x, y, 0.1, preserve=(1,))
+
+
+@pytest.mark.parametrize("preserve", [None, np.array(3.0), object()], ids=["None", "0-d", "object"])
+def test_preserve_that_is_no_sequence_is_refused_with_an_example(preserve):
+    with pytest.raises(ConfigError, match=r"preserve=.* as in preserve=\(-999\.0,\)"):
+        CodecConfig(abs=1.0, preserve=preserve)
+
+
+def test_range_of_large_integers_was_rounded_before_the_difference():
+    """2**60 + 200 is 2**60 + 256 in binary64: rel=1 gave a bound of 256 for a range of 200."""
+    x = np.r_[2**60, 2**60 + 200, np.full(5000, 2**60 + 100)]
+    stream = fzdask.compress(x, rel=1.0)
+    assert fzdask.inspect(stream).resolved == 200
+    assert not violations(x, fzdask.decompress(stream), 200).any()
+
+
+def test_group_of_huffman_is_a_whole_number():
+    with pytest.raises(ConfigError, match=r"group=4096\.0 must be a power of two"):
+        Pipeline.from_text("quantize | huffman(group=4096.0)")
+
+
+def test_brackets_that_do_not_match_are_a_config_error():
+    with pytest.raises(ConfigError, match="brackets do not match"):
+        Pipeline.from_text("quantize | zstd(level=1) + (2)")

@@ -15,7 +15,7 @@ from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.dtype import parse_data_type
 
-from fzdask import FormatError, FZCodec
+from fzdask import ConfigError, FormatError, FZCodec
 
 CODEC = FZCodec(abs=0.01)
 
@@ -105,6 +105,15 @@ def test_a_codec_before_fzcodec_is_refused_with_the_remedy(field, encoding):
         warnings.simplefilter("ignore")
         with pytest.raises(Exception, match=r"Put FZCodec first in compressors"):
             create(field, **encoding)
+
+
+def test_wrong_length_is_refused_also_for_single_byte_data(field):
+    """Here nothing but the length can tell."""
+    data = np.clip(field - 200, 0, 255).astype("u1")
+    with pytest.raises(
+        ConfigError, match=r"got \d+ bytes for a chunk .* which has 64.*Put FZCodec"
+    ):
+        create(data, compressors=[ZstdCodec(), CODEC])
 
 
 def test_codecs_after_fzcodec_are_welcome(field, worst):

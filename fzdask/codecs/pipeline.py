@@ -182,13 +182,15 @@ class Pipeline:
         at = len(chain)
         while at > 0:
             at -= 1
-            if at > 0 and self._fuses(at - 1, forms[at - 1]):
+            stage, params = chain[at], stages[at].params
+            if isinstance(stage, Huffman) and at > 1 and self._fuses(at - 2, forms[at - 2]):
+                array = stage.decode_symbols(array, forms[at], params, sides[at])
+            elif at > 0 and self._fuses(at - 1, forms[at - 1]):
                 at -= 1
-                array = decode_quantize_lorenzo(
-                    array, forms[at], stages[at + 1].params, sides[at], bound
-                )
+                width = forms[at + 1].dtype.itemsize
+                array = decode_quantize_lorenzo(array, forms[at], width, params, sides[at], bound)
             else:
-                array = chain[at].decode(array, forms[at], stages[at].params, sides[at], bound)
+                array = stage.decode(array, forms[at], params, sides[at], bound)
         return array
 
     def _fuses(self, at: int, form: Form) -> bool:

@@ -30,10 +30,11 @@ def encode_quantize_lorenzo(
 def decode_quantize_lorenzo(
     residual: NDArray[Any],
     form: Form,
+    width: int,
     lorenzo_params: bytes,
     sections: dict[str, NDArray[np.uint8]],
     bound: float,
 ) -> NDArray[Any]:
-    """Undo :func:`encode_quantize_lorenzo`."""
+    """Undo :func:`encode_quantize_lorenzo`, from residuals or zigzagged ones as uint16."""
     geometry = axes_geometry(form.shape, lorenzo_params[0])
-    return dequantize_residual(residual, form, sections, bound, *geometry)
+    return dequantize_residual(residual, form, width, sections, bound, *geometry)

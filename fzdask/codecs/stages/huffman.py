@@ -22,6 +22,7 @@ __all__ = ["Huffman"]
 TRY_RUNS = 0.7
 KEEP_RUNS = 0.7
 SAMPLE_GROUPS = 8
+NO_TABLE = np.zeros(0, np.uint64)
 WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a chunk can read
 
 
@@ -101,8 +102,23 @@ class Huffman(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         bound: float,
     ) -> NDArray[Any]:
+        coded = self.decode_symbols(data, form, params, sections)
+        if coded.dtype == form.dtype:
+            return coded
+        out = np.empty(form.size, form.dtype)
+        symbols.residual_of(coded, out)
+        return out
+
+    def decode_symbols(
+        self,
+        data: NDArray[Any],
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+    ) -> NDArray[Any]:
+        """Residuals of the form's dtype or, if all fit 16 bits, zigzagged ones as uint16."""
         group, mode = _read_params(params)
-        fast, slow = _read_codebook(sections.get("codebook"), mode)
+        lengths, fast, slow = _read_codebook(sections.get("codebook"), mode)
         sizes = sections.get("group_sizes")
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
@@ -114,8 +130,12 @@ class Huffman(ArrayStage):
         # Zero words behind the payload: no group, however wrong, can read past them.
         words = np.zeros(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
         words[: data.size // 4] = data.view("<u4")
-        out = np.empty(form.size, form.dtype)
-        if not huffman.decode(words, starts, group, mode, fast, slow, out):
+        narrow = not lengths[symbols.BEYOND_16_BITS : symbols.RUN].any()
+        out = np.empty(form.size, np.uint16 if narrow else form.dtype)
+        table = NO_TABLE
+        if mode < 0 and groups >= 4 and slow[codebook.SLOW_CLASSES] < huffman.WIDE_BOOK:
+            table = codebook.several_table(fast, symbols.DIRECT)
+        if not huffman.decode(words, starts, group, mode, fast, slow, table, out):
             raise FormatError("fzdask stream: huffman payload does not decode; it is damaged.")
         return out
 
@@ -131,7 +151,8 @@ def _read_params(params: bytes) -> tuple[int, int]:
 
 def _read_codebook(
     packed: NDArray[np.uint8] | None, mode: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Code lengths and the tables to decode with."""
     lengths = np.zeros(symbols.ALPHABET, np.uint8)
     if packed is None or not codebook.unpack_lengths(packed, lengths):
         raise FormatError("fzdask stream: the huffman codebook is missing or damaged.")
@@ -140,7 +161,7 @@ def _read_codebook(
     fast, slow = codebook.decoding_tables(lengths, symbols.DIRECT)
     if not fast.size:
         raise FormatError("fzdask stream: the huffman codebook is no prefix code; it is damaged.")
-    return fast, slow
+    return lengths, fast, slow
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:

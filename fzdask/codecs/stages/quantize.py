@@ -57,7 +57,7 @@ class Quantize(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         bound: float,
     ) -> NDArray[Any]:
-        return dequantize_residual(data, form, sections, bound, NO_AXES, NO_AXES)
+        return dequantize_residual(data, form, params[0], sections, bound, NO_AXES, NO_AXES)
 
 
 def steps(bound: float) -> tuple[float, float]:
@@ -123,6 +123,7 @@ def quantize_to_residual(
 def dequantize_residual(
     data: NDArray[Any],
     form: Form,
+    width: int,
     sections: dict[str, NDArray[np.uint8]],
     bound: float,
     strides: NDArray[np.int64],
@@ -135,7 +136,7 @@ def dequantize_residual(
             raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
         native = np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype
         out = np.empty(data.size, native)
-        bufs, hist = new_state(data.dtype, strides)
+        bufs, hist = new_state(np.dtype(f"<i{width}"), strides)
         lattice.dequantize(data, steps(bound)[0], strides, spans, bufs, hist, out)
         if native != form.dtype:
             with np.errstate(over="ignore"):  # a value out of range is an outlier, put back below

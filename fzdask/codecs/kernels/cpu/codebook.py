@@ -169,6 +169,34 @@ def decoding_tables(lengths, classes):
 
 
 @njit(nogil=True, cache=True)
+def several_table(fast, direct):
+    """Up to three symbols below ``direct`` by the next ``TABLE_BITS`` bits.
+
+    Returns
+    -------
+    uint64[2**TABLE_BITS]
+        Bits 0 to 3: their bits together; bits 4 to 7: how many (0: none that short);
+        then 16 bits for each.
+    """
+    size = 1 << TABLE_BITS
+    table = np.zeros(size, np.uint64)
+    for index in range(size):
+        bits = 0
+        many = 0
+        packed = np.uint64(0)
+        while many < 3:
+            entry = np.int64(fast[(index << bits) & (size - 1)])
+            length = entry & 15
+            if entry == LONG_CODE or entry >> 4 >= direct or bits + length > TABLE_BITS:
+                break
+            many += 1
+            packed |= np.uint64(entry >> 4) << np.uint64(16 * many)
+            bits += length
+        table[index] = packed | np.uint64(many << 4 | bits)
+    return table
+
+
+@njit(nogil=True, cache=True)
 def pack_lengths(lengths):
     """Compact form of a codebook, as bytes.
 

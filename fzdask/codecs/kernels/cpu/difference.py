@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fzdask.codecs.kernels.cpu.symbols import load
+
 TILE = 2048  # elements; three int32 tiles and the input fit in a 32 KiB L1 cache
 HALO = 64  # strides below this keep their history in front of the tile, others in a ring
 
@@ -21,13 +23,6 @@ def new_state(dtype: Any, strides: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     bufs = np.zeros((len(strides) + 1, HALO + TILE), dtype)
     rings = [s if s >= HALO else 0 for s in strides]
     return bufs, np.zeros(sum(rings), dtype)
-
-
-@njit(nogil=True, cache=True)
-def copy(source, target):
-    """Copy a tile; a plain loop, since slice assignment checks for overlap first."""
-    for i in range(source.size):
-        target[i] = source[i]
 
 
 @njit(nogil=True, cache=True)
@@ -80,14 +75,14 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
 
 @njit(nogil=True, cache=True)
 def inverse_tile(residual, bufs, hist, strides, spans, pos):
-    """Undo :func:`forward_tile` for one tile.
+    """Undo :func:`forward_tile` for one tile (of residuals, or zigzagged ones as uint16).
 
     Each axis leaves its result in the next buffer; the lattice is in ``bufs[nd, HALO:HALO+m]``.
     """
     m = residual.size
     nd = strides.size
     ring = 0
-    copy(residual, bufs[0][HALO : HALO + m])
+    load(residual, bufs[0][HALO : HALO + m])
     for k in range(nd):
         s = strides[k]
         span = spans[k]
@@ -160,7 +155,7 @@ def forward(lattice, strides, spans, bufs, hist, out):
     pos = 0
     while pos < n:
         m = min(TILE, n - pos)
-        copy(lattice[pos : pos + m], bufs[0][HALO : HALO + m])
+        load(lattice[pos : pos + m], bufs[0][HALO : HALO + m])
         forward_tile(bufs, hist, strides, spans, pos, m, out[pos : pos + m])
         pos += m
 
@@ -174,5 +169,5 @@ def inverse(residual, strides, spans, bufs, hist, out):
     while pos < n:
         m = min(TILE, n - pos)
         inverse_tile(residual[pos : pos + m], bufs, hist, strides, spans, pos)
-        copy(bufs[nd][HALO : HALO + m], out[pos : pos + m])
+        load(bufs[nd][HALO : HALO + m], out[pos : pos + m])
         pos += m

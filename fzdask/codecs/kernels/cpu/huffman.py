@@ -13,7 +13,6 @@ from fzdask.codecs.kernels.cpu.codebook import (
     LONG_CODE,
     MAX_LENGTH,
     SLOW_BASE,
-    SLOW_CLASSES,
     SLOW_ORDER,
     TABLE_BITS,
 )
@@ -24,14 +23,15 @@ from fzdask.codecs.kernels.cpu.symbols import (
     class_base,
     exponent,
     extra_bits,
+    store,
     symbol_of,
-    unzigzag,
 )
 
 _LANES = 0x1_0001_0001
 _NOT_DIRECT = (0xFFFF & ~((DIRECT << 4) - 1)) * _LANES  # bits no short direct symbol's entry has
+_AHEAD = 9  # values that three look-ups may write
 _BAD = np.uint64(2**64 - 1)
-_WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
+WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
 
 
 @njit(nogil=True, cache=True)
@@ -123,7 +123,7 @@ def encode(z, wide, chunk, mode, codes, words, sizes):
         part = z[c * chunk : min(n, (c + 1) * chunk)]
         if mode >= 0:
             w, used = _encode_runs(part, wide, used, mode, codes, words, w)
-        elif classes >= _WIDE_BOOK:
+        elif classes >= WIDE_BOOK:
             w, used = _encode_single(part, wide, used, codes, words, w)
         else:
             w, used = _encode_fours(part, wide, used, codes, words, w)
@@ -229,31 +229,17 @@ def _window(words, bit):
 
 
 @njit(nogil=True, cache=True)
-def _three(words, fast, bit):
-    """Table entries of the next three symbols, 16 bits each, and the position after them."""
-    top = np.uint64(64 - TABLE_BITS)
-    width = np.uint64(15)
-    win = _window(words, bit)
-    e0 = np.uint64(fast[win >> top])
-    win <<= e0 & width
-    e1 = np.uint64(fast[win >> top])
-    win <<= e1 & width
-    e2 = np.uint64(fast[win >> top])
-    entries = e0 | (e1 << np.uint64(16)) | (e2 << np.uint64(32))
-    return entries, bit + (e0 & width) + (e1 & width) + (e2 & width)
+def _store_three(out, i, entry):
+    """Keep the symbols of a table entry; places past its count are written over later."""
+    word = np.uint64(0xFFFF)
+    store(out, i, (entry >> np.uint64(16)) & word)
+    store(out, i + np.uint64(1), (entry >> np.uint64(32)) & word)
+    store(out, i + np.uint64(2), entry >> np.uint64(48))
 
 
 @njit(nogil=True, cache=True)
-def _store_three(out, i, entries):
-    low = np.uint64(0xFFF)
-    out[i] = unzigzag((entries >> np.uint64(4)) & low)
-    out[i + 1] = unzigzag((entries >> np.uint64(20)) & low)
-    out[i + 2] = unzigzag(entries >> np.uint64(36))
-
-
-@njit(nogil=True, cache=True)
-def _decode_part(words, fast, slow, bit, value, out):
-    """Decode ``out.size`` residuals one by one; the position after them, or ``_BAD``."""
+def _decode_part(words, fast, slow, bit, mode, out):
+    """Decode ``out.size`` values one by one; the position after them, or ``_BAD``."""
     top = np.uint64(64 - TABLE_BITS)
     n = out.size
     i = 0
@@ -273,7 +259,7 @@ def _decode_part(words, fast, slow, bit, value, out):
             symbol = slow[SLOW_ORDER + index]
         bit += np.uint64(length)
         if symbol < DIRECT:
-            out[i] = (symbol >> 1) ^ -(symbol & 1)
+            store(out, i, np.uint64(symbol))
             i += 1
             continue
         width = extra_bits(symbol)
@@ -286,15 +272,15 @@ def _decode_part(words, fast, slow, bit, value, out):
             raw |= _window(words, bit) >> np.uint64(64 - width)
             bit += np.uint64(width)
         if symbol < RUN:
-            out[i] = unzigzag(class_base(symbol) | raw)
+            store(out, i, class_base(symbol) | raw)
             i += 1
             continue
         run = (np.int64(1) << (symbol - RUN)) + np.int64(raw)
-        if run > n - i:
+        if run > n - i or mode < 0:
             return _BAD
         part = out[i : i + run]
         for j in range(run):
-            part[j] = value
+            store(part, j, np.uint64(mode))
         i += run
     return bit
 
@@ -306,60 +292,135 @@ def _ends(bit, start):
 
 
 @njit(nogil=True, cache=True)
-def decode(words, starts, chunk, mode, fast, slow, out):
+def decode(words, starts, chunk, mode, fast, slow, table, out):
     """Decode every chunk; False where a chunk is no code or does not end where it should.
 
-    ``words`` must be followed by enough zero words that no chunk can run past the end.
+    ``words`` must be followed by enough zero words that no chunk can run past the end; ``table``
+    is empty or that of :func:`several_table`. Where no symbol needs more than 16 bits, ``out``
+    may be uint16: it then gets the zigzagged values, else residuals.
     """
     n = out.size
     chunks = starts.size - 1
-    value = unzigzag(max(mode, 0))
     c = 0
-    while mode < 0 and slow[SLOW_CLASSES] < _WIDE_BOOK and (c + 4) * chunk <= n:
-        # Four chunks at a time: each waits for its own bits while the others go on.
-        o0 = out[c * chunk : (c + 1) * chunk]
-        o1 = out[(c + 1) * chunk : (c + 2) * chunk]
-        o2 = out[(c + 2) * chunk : (c + 3) * chunk]
-        o3 = out[(c + 3) * chunk : (c + 4) * chunk]
-        b0 = np.uint64(starts[c] << 5)
-        b1 = np.uint64(starts[c + 1] << 5)
-        b2 = np.uint64(starts[c + 2] << 5)
-        b3 = np.uint64(starts[c + 3] << 5)
-        main = chunk - chunk % 3
-        for i in range(0, main, 3):
-            e0, n0 = _three(words, fast, b0)
-            e1, n1 = _three(words, fast, b1)
-            e2, n2 = _three(words, fast, b2)
-            e3, n3 = _three(words, fast, b3)
-            if (e0 | e1 | e2 | e3) & np.uint64(_NOT_DIRECT):
-                n0 = _decode_part(words, fast, slow, b0, value, o0[i : i + 3])
-                n1 = _decode_part(words, fast, slow, b1, value, o1[i : i + 3])
-                n2 = _decode_part(words, fast, slow, b2, value, o2[i : i + 3])
-                n3 = _decode_part(words, fast, slow, b3, value, o3[i : i + 3])
-                if max(max(n0, n1), max(n2, n3)) == _BAD:
-                    return False
-            else:
-                _store_three(o0, i, e0)
-                _store_three(o1, i, e1)
-                _store_three(o2, i, e2)
-                _store_three(o3, i, e3)
-            b0, b1, b2, b3 = n0, n1, n2, n3
-        b0 = _decode_part(words, fast, slow, b0, value, o0[main:])
-        b1 = _decode_part(words, fast, slow, b1, value, o1[main:])
-        b2 = _decode_part(words, fast, slow, b2, value, o2[main:])
-        b3 = _decode_part(words, fast, slow, b3, value, o3[main:])
-        if not (
-            _ends(b0, starts[c + 1])
-            and _ends(b1, starts[c + 2])
-            and _ends(b2, starts[c + 3])
-            and _ends(b3, starts[c + 4])
-        ):
+    if table.size and mode < 0 and n // chunk >= 4:
+        c = _decode_lanes(words, starts, chunk, fast, slow, table, out)
+        if c < 0:
             return False
-        c += 4
     while c < chunks:
         part = out[c * chunk : min(n, (c + 1) * chunk)]
-        bit = _decode_part(words, fast, slow, np.uint64(starts[c] << 5), value, part)
+        bit = _decode_part(words, fast, slow, np.uint64(starts[c] << 5), mode, part)
         if bit == _BAD or not _ends(bit, starts[c + 1]):
             return False
         c += 1
     return True
+
+
+@njit(nogil=True, cache=True)
+def _next_chunk(words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current, c):
+    """Finish the chunk of a lane that is nearly through and give it chunk ``c``; 0 if damaged."""
+    part = out[places[lane] : lasts[lane] + _AHEAD]
+    bit = _decode_part(words, fast, slow, bits[lane], -1, part)
+    if bit == _BAD or not _ends(bit, starts[current[lane] + 1]):
+        return 0
+    if c < starts.size - 1:
+        _open_chunk(starts, chunk, lane, bits, places, lasts, current, c)
+    return 1
+
+
+@njit(nogil=True, cache=True)
+def _open_chunk(starts, chunk, lane, bits, places, lasts, current, c):
+    current[lane] = c
+    bits[lane] = np.uint64(starts[c] << 5)
+    places[lane] = c * chunk
+    lasts[lane] = (c + 1) * chunk - _AHEAD
+
+
+@njit(nogil=True, cache=True)
+def _decode_lanes(words, starts, chunk, fast, slow, table, out):
+    """Decode four chunks in step, so that each waits for its own bits while the others go on.
+
+    A lane that ends its chunk takes the next one. Returns the number of leading chunks that are
+    done, all but a few, or -1 where one is damaged.
+    """
+    top = np.uint64(64 - TABLE_BITS)
+    low = np.uint64(15)
+    four = np.uint64(4)
+    many = np.uint64(0xF0)
+    whole = out.size // chunk  # a last, shorter chunk is left to the caller
+    bits = np.zeros(4, np.uint64)
+    places = np.zeros(4, np.int64)
+    lasts = np.zeros(4, np.int64)
+    current = np.zeros(4, np.int64)
+    for lane in range(4):
+        _open_chunk(starts, chunk, lane, bits, places, lasts, current, lane)
+    following = 4
+    while True:
+        b0, b1, b2, b3 = bits[0], bits[1], bits[2], bits[3]
+        i0, i1 = np.uint64(places[0]), np.uint64(places[1])
+        i2, i3 = np.uint64(places[2]), np.uint64(places[3])
+        t0, t1 = np.uint64(lasts[0]), np.uint64(lasts[1])
+        t2, t3 = np.uint64(lasts[2]), np.uint64(lasts[3])
+        stuck = False
+        while not stuck and i0 <= t0 and i1 <= t1 and i2 <= t2 and i3 <= t3:
+            w0 = _window(words, b0)
+            w1 = _window(words, b1)
+            w2 = _window(words, b2)
+            w3 = _window(words, b3)
+            for _ in range(3):  # of 11 bits each, out of at least 33
+                e0 = table[w0 >> top]
+                e1 = table[w1 >> top]
+                e2 = table[w2 >> top]
+                e3 = table[w3 >> top]
+                _store_three(out, i0, e0)
+                _store_three(out, i1, e1)
+                _store_three(out, i2, e2)
+                _store_three(out, i3, e3)
+                i0 += (e0 >> four) & low
+                i1 += (e1 >> four) & low
+                i2 += (e2 >> four) & low
+                i3 += (e3 >> four) & low
+                w0 <<= e0 & low
+                w1 <<= e1 & low
+                w2 <<= e2 & low
+                w3 <<= e3 & low
+                b0 += e0 & low
+                b1 += e1 & low
+                b2 += e2 & low
+                b3 += e3 & low
+            stuck = min(min(e0 & many, e1 & many), min(e2 & many, e3 & many)) == np.uint64(0)
+        bits[0], bits[1], bits[2], bits[3] = b0, b1, b2, b3
+        places[0], places[1], places[2], places[3] = i0, i1, i2, i3
+        for lane in range(4):
+            win = _window(words, bits[lane])
+            if places[lane] > lasts[lane]:
+                if not _next_chunk(
+                    words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
+                    following,
+                ):  # fmt: skip
+                    return -1
+                if following >= whole:
+                    return _rest(
+                        words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current
+                    )
+                following += 1
+            elif table[win >> top] & many == np.uint64(0):  # a symbol that is not in the table
+                at = places[lane]
+                bit = _decode_part(words, fast, slow, bits[lane], -1, out[at : at + 1])
+                if bit == _BAD:
+                    return -1
+                bits[lane] = bit
+                places[lane] = at + 1
+
+
+@njit(nogil=True, cache=True)
+def _rest(words, starts, chunk, fast, slow, out, done, bits, places, lasts, current):
+    """Finish the chunks of the other lanes; the number of whole chunks, or -1."""
+    for lane in range(4):
+        if lane != done:
+            ok = _next_chunk(
+                words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
+                starts.size,
+            )  # fmt: skip
+            if not ok:
+                return -1
+    return out.size // chunk

@@ -12,7 +12,7 @@ Between prediction and coding a residual travels as ``z`` in 16 bits; one that n
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 DIRECT_BITS = 9
 DIRECT = 1 << DIRECT_BITS  # zigzagged residuals below this are their own symbol
@@ -22,6 +22,7 @@ RUN = DIRECT + CLASSES  # symbol RUN + e: a run of 2**e to 2**(e+1) - 1, e raw b
 RUNS = 16
 ALPHABET = RUN + RUNS
 WIDE = 0xFFFF
+BEYOND_16_BITS = DIRECT + ((16 - DIRECT_BITS) << SUB_BITS)  # the first class above 16 bits
 
 
 @intrinsic
@@ -48,6 +49,47 @@ def zigzag(r):
 def unzigzag(z):
     z = np.uint64(z)
     return np.int64(z >> np.uint64(1)) ^ -np.int64(z & np.uint64(1))
+
+
+def store(out, i, z):
+    """Keep ``z`` as it is in a uint16 array, as the residual it stands for in any other."""
+    out[i] = z if out.dtype == np.uint16 else unzigzag(z)
+
+
+@overload(store)
+def _store(out, i, z):  # chosen by type, so that no loop tests it
+    if out.dtype == types.uint16:
+
+        def keep(out, i, z):
+            out[i] = z
+    else:
+
+        def keep(out, i, z):
+            out[i] = unzigzag(z)
+
+    return keep
+
+
+def load(source, target):
+    """Copy residuals, from zigzagged ones where the source is uint16."""
+    target[:] = [unzigzag(z) for z in source] if source.dtype == np.uint16 else source
+
+
+@overload(load)
+def _load(source, target):  # plain loops, since slice assignment checks for overlap first
+    if source.dtype == types.uint16:
+
+        def copy(source, target):
+            for i in range(source.size):
+                z = np.int32(source[i])
+                target[i] = (z >> np.int32(1)) ^ -(z & np.int32(1))
+    else:
+
+        def copy(source, target):
+            for i in range(source.size):
+                target[i] = source[i]
+
+    return copy
 
 
 @njit(nogil=True, cache=True)
@@ -143,3 +185,9 @@ def symbolize_all(residual, tile, z, wide, tables):
         used = symbolize(residual[start : start + tile], part, wide, used)
         count_symbols(part, wide, before, tables)
     return used
+
+
+@njit(nogil=True, cache=True)
+def residual_of(z, out):
+    """Residuals of zigzagged ones."""
+    load(z, out)

@@ -1,0 +1,81 @@
+"""Stored streams: read today as on the day they were written, and written today as they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import make_fixtures
+import numpy as np
+import pytest
+from reader import read
+
+import fzdask
+from fzdask.format import VERSION
+
+VERSIONS = Path(__file__).parent / "fixtures"
+STREAMS = sorted(VERSIONS.glob("v*/*.fz"))
+REMEDY = (
+    "If the change is meant: python tests/format/make_fixtures.py, a line in CHANGELOG.md, and "
+    "docs/format.md and tests/format/reader.py where they describe it."
+)
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_every_version_has_its_folder_and_every_stream_its_entry():
+    assert (VERSIONS / f"v{VERSION}").is_dir()
+    for folder in VERSIONS.glob("v*"):
+        assert {path.stem for path in folder.glob("*.fz")} == set(manifest(folder))
+
+
+@pytest.mark.parametrize("decode", [fzdask.decompress, read], ids=["library", "reader"])
+@pytest.mark.parametrize("path", STREAMS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_stored_streams_decode_to_what_the_manifest_says(path, decode):
+    entry = manifest(path.parent)[path.stem]
+    array = decode(path.read_bytes())
+    assert list(array.shape) == entry["shape"]
+    assert ascii(np.lib.format.dtype_to_descr(array.dtype)) == entry["dtype"]
+    assert array.flags["FORC" if entry["order"] == "C" else "F_CONTIGUOUS"]
+    assert hashlib.sha256(array.tobytes()).hexdigest() == entry["sha256"]
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make_fixtures.make()
+
+
+@pytest.mark.parametrize("name", manifest(VERSIONS / f"v{VERSION}"))
+def test_the_encoder_still_writes_the_stored_streams(name, made):
+    """Byte for byte before the back ends, whose bytes depend on the release of zstd."""
+    assert name in made, f"make_fixtures.py makes no {name!r} any more. {REMEDY}"
+    stored = (VERSIONS / f"v{VERSION}" / f"{name}.fz").read_bytes()
+    now = make_fixtures.before_back_ends(made[name][0])
+    then = make_fixtures.before_back_ends(stored)
+    differing = [part for part in then if now[part] != then[part]]
+    assert not differing, f"{name}: another {', '.join(differing)} than was stored. {REMEDY}"
+
+
+def test_no_new_fixture_is_forgotten(made):
+    assert set(made) == set(manifest(VERSIONS / f"v{VERSION}")), REMEDY
+
+
+def test_fixtures_keep_the_bound_they_were_made_with():
+    """The manifest's checksums are of arrays within the bound of what was compressed."""
+    for name, (array, config) in make_fixtures.encoded().items():
+        stored = fzdask.decompress((VERSIONS / f"v{VERSION}" / f"{name}.fz").read_bytes())
+        if array.dtype.kind not in "fciu" or config.get("lossless"):
+            assert stored.tobytes() == array.tobytes(), name
+            continue
+        bound = fzdask.inspect(fzdask.compress(array, **config)).resolved
+        if array.dtype.kind == "c":  # the components are within the bound, and so the distance
+            component = f"{array.dtype.str[0]}f{array.dtype.itemsize // 2}"
+            array, stored = (np.ascontiguousarray(a).view(component) for a in (array, stored))
+            bound *= 0.5**0.5
+        x, y = array.astype("f8"), stored.astype("f8")
+        kept = np.isfinite(x)
+        assert (np.abs(x[kept] - y[kept]) <= bound).all(), name
+        assert array[~kept].tobytes() == stored[~kept].tobytes(), name

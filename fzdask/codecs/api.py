@@ -184,5 +184,5 @@ def _read_stored(header: Header, blobs: list[NDArray[np.uint8]]) -> NDArray[Any]
             "it is damaged."
         )
     if not header.dtype.itemsize:
-        return np.empty(header.size, header.dtype)
+        return np.ndarray((header.size,), header.dtype)  # np.empty makes 'S1' of 'S0'
     return blobs[0].copy().view(header.dtype)

@@ -120,7 +120,7 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
     job = Job(cell, forced, bits, max(abs(float(low)), abs(float(high))))
     if form.dtype.itemsize == 2:
         job.forced = _half_misses(flat, cell, forced)
-        flat = flat.astype(np.float32)
+        flat = _widened(flat)
     return Prepared(flat, form, job, min(asked, 2.0**1020))
 
 
@@ -139,7 +139,8 @@ def _preserved(flat: NDArray[Any], preserve: tuple[float, ...]) -> NDArray[np.ui
                 continue
             equal = flat == flat.dtype.type(int(value))
         else:
-            with np.errstate(over="ignore"):  # 1e300 is no float32; it then equals nothing finite
+            # 1e300 is no float32, and then equals nothing finite; signalling NaN equals nothing.
+            with np.errstate(over="ignore", invalid="ignore"):
                 equal = flat == np.asarray(value).astype(flat.dtype)
         if equal.any():
             flags = equal.view(np.uint8) if not flags.size else flags | equal.view(np.uint8)
@@ -170,9 +171,14 @@ def _block_range(part: NDArray[Any]) -> tuple[Any, Any]:
     if part.dtype.kind in "iu":
         return int(part.min()), int(part.max())
     if part.dtype.itemsize == 2:
-        part = part.astype(np.float32)
+        part = _widened(part)
     low, high = ranges.finite_range(part, np.finfo(part.dtype).max)
     return float(low), float(high)
+
+
+def _widened(halves: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(invalid="ignore"):  # signalling NaN, of which the bits are kept elsewhere
+        return halves.astype(np.float32)
 
 
 def _half_misses(flat: NDArray[Any], bound: float, forced: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -180,8 +186,8 @@ def _half_misses(flat: NDArray[Any], bound: float, forced: NDArray[np.uint8]) ->
     flags = forced.copy() if forced.size else np.zeros(flat.size, np.uint8)
     step, inv = 2.0 * bound, 1.0 / (2.0 * bound)
     for start in range(0, flat.size, BLOCK):
-        x = flat[start : start + BLOCK].astype(np.float64)
         with np.errstate(all="ignore"):
+            x = flat[start : start + BLOCK].astype(np.float64)
             decoded = (np.rint(x * inv) * step).astype(np.float32).astype(np.float16)
             flags[start : start + BLOCK] |= ~(np.abs(x - decoded.astype(np.float64)) <= bound)
     return flags if flags.any() else NO_FLAGS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -85,3 +86,27 @@ def test_group_of_huffman_is_a_whole_number():
 def test_brackets_that_do_not_match_are_a_config_error():
     with pytest.raises(ConfigError, match="brackets do not match"):
         Pipeline.from_text("quantize | zstd(level=1) + (2)")
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16", ">f2", ">f4", ">c8"])
+def test_signalling_nan_raised_a_warning(dtype):
+    """Comparing and widening it sets the invalid flag of the processor; its bits must stay."""
+    dtype = np.dtype(dtype)
+    part = np.dtype(f"f{dtype.itemsize // (2 if dtype.kind == 'c' else 1)}")
+    signalling = {2: 0x7C01, 4: 0x7F800001, 8: 0x7FF0000000000001}[part.itemsize]
+    bits = np.full(1000, signalling, f"u{part.itemsize}")
+    bits[::3] = np.array(1.5, part).view(bits.dtype)
+    x = bits.view(part).view(dtype.newbyteorder("="))
+    x = x if dtype.isnative else x.byteswap().view(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = fzdask.decompress(fzdask.compress(x, abs=0.1, preserve=(0, 1.5)))
+        fzdask.compress(x, rel=0.1)
+    assert_guarantee(x, y, 0.1, preserve=(0, 1.5))
+
+
+@pytest.mark.parametrize("dtype", ["S0", "U0", "V0"])
+def test_strings_of_no_characters_became_longer(dtype):
+    x = np.ndarray((3, 2), dtype)
+    y = fzdask.decompress(fzdask.compress(x, lossless=True))
+    assert (y.dtype, y.shape) == (x.dtype, (3, 2))

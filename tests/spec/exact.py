@@ -73,7 +73,7 @@ def preserved(x, preserve):
     flags = np.zeros(x.shape, bool)
     for value in preserve:
         if x.dtype.kind not in "iu":
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 flags |= x == np.array(float(value)).astype(x.dtype)
         elif value == int(value) and np.iinfo(x.dtype).min <= value <= np.iinfo(x.dtype).max:
             flags |= x == x.dtype.type(int(value))
@@ -99,17 +99,20 @@ def exact_positions(x, preserve=()):
 def relative(x, rel, preserve=()):
     """``rel * (max - min)`` in binary64 over the finite values that are not preserved.
 
-    The ends of complex numbers are those of all their real and imaginary parts.
+    The ends of complex numbers are those of all their real and imaginary parts. At most the
+    largest number.
     """
     real = parts(x)
     kept = real[np.isfinite(real) & ~_as_parts(preserved(x, preserve), native(x))]
     if not kept.size:
         return 0.0
     if kept.dtype.kind in "iu":
-        return rel * float(int(kept.max()) - int(kept.min()))
-    low, high = float(kept.min()), float(kept.max())
-    span = high - low
-    return rel * span if math.isfinite(span) else rel * high - rel * low
+        bound = rel * float(int(kept.max()) - int(kept.min()))
+    else:
+        low, high = float(kept.min()), float(kept.max())
+        span = high - low
+        bound = rel * span if math.isfinite(span) else rel * high - rel * low
+    return min(bound, float(np.finfo("f8").max))
 
 
 def assert_guarantee(x, y, bound, preserve=()):

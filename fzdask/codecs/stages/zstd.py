@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numcodecs import zstd
@@ -21,8 +21,7 @@ WORTH = 0.98  # keep the result only below this share of the input: decoding cos
 # Bytes that collide no more often than this, relative to uniform ones, are below 2 % of gain
 # (2**-0.16 is 0.98 of eight bits), and trying zstd on a few KiB costs more than coding them.
 FLAT = 1.12
-# A zstd block is at most 128 KiB and takes at least 4 bytes.
-MOST_EXPANSION = 1 << 15
+BLOCK = 1 << 17  # bytes; the most that a block of a frame gives
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Zstd(ByteStage):
         return len(zstd.compress(sample, self.level)) < WORTH * sample.size
 
     def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
-        if nbytes > data.size * MOST_EXPANSION or _content_size(data) != nbytes:
+        if _content_size(data) != nbytes:
             raise FormatError(
                 f"fzdask stream: a zstd frame of {data.size} bytes does not hold {nbytes}; "
                 "the stream is damaged."
@@ -79,15 +78,28 @@ class Zstd(ByteStage):
         return out
 
 
-def _content_size(frame: NDArray[Any]) -> int:
-    """Content size from a frame's header (RFC 8878, 3.1.1.1), or -1 where there is none."""
-    head = frame[:18].tobytes()
-    if len(head) < 6 or head[:4] != b"\x28\xb5\x2f\xfd":
+def _content_size(frame: NDArray[np.uint8]) -> int:
+    """Content size that a frame tells (RFC 8878, 3.1.1), or -1.
+
+    -1 where the bytes are not exactly one frame, or its blocks cannot give so much.
+    """
+    data = frame.data
+    if len(data) < 6 or bytes(data[:4]) != b"\x28\xb5\x2f\xfd":
         return -1
-    descriptor = head[4]
+    descriptor = data[4]
     single = descriptor >> 5 & 1
     width = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
     at = 5 + (0 if single else 1) + (0, 1, 2, 4)[descriptor & 3]
-    if width == 0 or len(head) < at + width:
+    if width == 0:
         return -1
-    return int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)
+    size = int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
+    at += width
+    room = 0
+    last = 0
+    while not last and at + 3 <= len(data):
+        block = int.from_bytes(data[at : at + 3], "little")
+        last = block & 1
+        room += BLOCK
+        at += 3 + (1 if block >> 1 & 3 == 1 else block >> 3)  # of type 1: one byte, repeated
+    at += 4 * (descriptor >> 2 & 1)  # checksum
+    return size if last and at == len(data) and size <= room else -1

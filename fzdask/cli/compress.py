@@ -89,13 +89,9 @@ def _to_zarr(
     source: Path, target: Path, options: dict[str, Any], variable: str | None, *, force: bool
 ) -> None:
     from fzdask import FZCodec
-    from fzdask.cli.datasets import (
-        field_names,
-        fill_values,
-        open_raw,
-        select_variable,
-        write_zarr,
-    )
+    from fzdask.cli.cf_fields import field_names, fill_values, select_variable
+    from fzdask.cli.dask_work import write_zarr
+    from fzdask.cli.datasets import open_raw
 
     FZCodec(**options)  # a wrong bound or pipeline is refused before anything is opened
     dataset = open_raw(source)

@@ -62,7 +62,9 @@ def _stream_to_npy(source: Path, target: Path, *, force: bool) -> int:
 def _from_zarr(
     source: Path, target: Path, wanted: str, variable: str | None, *, force: bool
 ) -> int:
-    from fzdask.cli.datasets import open_raw, select_variable, write_zarr
+    from fzdask.cli.cf_fields import select_variable
+    from fzdask.cli.dask_work import write_zarr
+    from fzdask.cli.datasets import open_raw
 
     dataset = open_raw(source)
     if variable is not None:
@@ -78,7 +80,7 @@ def _from_zarr(
 
 
 def _write_netcdf(dataset: xr.Dataset, partial: Path, target: Path) -> None:
-    from fzdask.cli.datasets import dask_progress
+    from fzdask.cli.dask_work import dask_progress
 
     if importlib.util.find_spec("h5netcdf") is None:
         raise CommandError(f"{target}: writing netCDF needs h5netcdf: pip install 'fzdask[netcdf]'")
@@ -96,7 +98,7 @@ def _write_npy(dataset: xr.Dataset, partial: Path, source: Path, variable: str |
     import dask.array as da
     import numpy as np
 
-    from fzdask.cli.datasets import dask_progress
+    from fzdask.cli.dask_work import dask_progress
 
     names = [variable] if variable else [str(name) for name in dataset.data_vars]
     if len(names) != 1:

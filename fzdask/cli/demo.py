@@ -101,7 +101,9 @@ def _generate(size: int, seed: int) -> Field:
 
 def _load(path: Path, name: str | None) -> Field:
     """Read one floating-point field of a file into memory; its first part if it is very large."""
-    from fzdask.cli.datasets import dask_progress, field_names, fill_values, open_raw
+    from fzdask.cli.cf_fields import field_names, fill_values
+    from fzdask.cli.dask_work import dask_progress
+    from fzdask.cli.datasets import open_raw
 
     input_kind(path, (".npy", ".nc", ".zarr"))
     dataset = open_raw(path)
@@ -164,7 +166,8 @@ def _describe(field: Field, options: dict[str, Any], bound: float, chunks: tuple
 
 def _keep(field: Field, bound: float, chunks: tuple[int, ...], path: Path, *, force: bool) -> None:
     from fzdask import FZCodec
-    from fzdask.cli.datasets import as_dataset, write_zarr
+    from fzdask.cli.dask_work import write_zarr
+    from fzdask.cli.datasets import as_dataset
     from fzdask.cli.round_trips import VARIABLE
 
     codec = FZCodec(abs=bound, preserve=field.preserve)

@@ -14,7 +14,9 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from fzdask.cli.datasets import chunk_shape, dask_progress, field_names, fill_values, open_raw
+from fzdask.cli.cf_fields import field_names, fill_values
+from fzdask.cli.dask_work import dask_progress
+from fzdask.cli.datasets import chunk_shape, open_raw
 
 
 def test_fields_and_fill_values_of_a_raw_dataset(netcdf: Path) -> None:

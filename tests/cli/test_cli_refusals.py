@@ -136,6 +136,20 @@ def test_damaged_inputs(refused: Refused, run: Run, tmp_path: Path, field: np.nd
     assert not (tmp_path / "o.zarr").exists()
 
 
+@pytest.mark.parametrize("kind", ["nc", "zarr"])
+def test_hierarchies_are_not_cut_to_their_root(refused: Refused, tmp_path: Path, kind: str) -> None:
+    values = xr.Dataset({"t": ("x", np.ones(5))})
+    tree = xr.DataTree.from_dict({"/": values, "/inner": values})
+    source = tmp_path / f"tree.{kind}"
+    if kind == "nc":
+        tree.to_netcdf(source, engine="h5netcdf")
+    else:
+        tree.to_zarr(source)
+    said = refused("compress", source, tmp_path / "o.zarr", "--abs", "1")
+    assert "inner" in said
+    assert not (tmp_path / "o.zarr").exists()
+
+
 def test_arrays_of_objects(refused: Refused, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}, None]), allow_pickle=True)
     said = refused("compress", tmp_path / "a.npy", tmp_path / "o.fz", "--abs", "1")

@@ -117,25 +117,34 @@ class Header:
             require(sizes[0] <= min(room, len(stored) << 15), "a section is impossibly long")
 
 
-def unzstd(frame: bytes, size: int) -> bytes:
+def unzstd(data: bytes, size: int) -> bytes:
     """Decode one zstd frame whose content has `size` bytes (RFC 8878, section 3.1.1)."""
-    fields = Bytes(frame)
-    require(fields.take(4) == b"\x28\xb5\x2f\xfd", "not a zstd frame")
-    descriptor = fields.byte()
+    frame = Bytes(data)
+    require(frame.take(4) == b"\x28\xb5\x2f\xfd", "not a zstd frame")
+    descriptor = frame.byte()
     single_segment = descriptor >> 5 & 1
     if not single_segment:
-        fields.byte()  # the window descriptor
-    fields.take((0, 1, 2, 4)[descriptor & 3])  # the dictionary's id
+        frame.byte()  # the window descriptor
+    frame.take((0, 1, 2, 4)[descriptor & 3])  # the dictionary's id
     width = (single_segment, 2, 4, 8)[descriptor >> 6]
     require(width > 0, "a zstd frame without its content size")
-    content = int.from_bytes(fields.take(width), "little") + (256 if width == 2 else 0)
-    require(content == size, "a zstd frame's content size is not the header's")
+    told = int.from_bytes(frame.take(width), "little") + (256 if width == 2 else 0)
+    require(told == size, "a zstd frame's content size is not the header's")
+    last, blocks = 0, 0
+    while not last:
+        block = int.from_bytes(frame.take(3), "little")
+        last, kind, length = block & 1, block >> 1 & 3, block >> 3
+        frame.take(1 if kind == 1 else length)
+        blocks += 1
+    frame.take(4 * (descriptor >> 2 & 1))  # the content's checksum
+    require(frame.finished, "bytes behind a zstd frame")
+    require(size <= blocks << 17, "a zstd frame says more than its blocks can hold")
     try:
-        data = bytes(zstd_library.decompress(frame))
+        content = bytes(zstd_library.decompress(data))
     except RuntimeError as error:
         raise MalformedError(f"a broken zstd frame: {error}") from error
-    require(len(data) == size, "a zstd frame's content is not as long as it says")
-    return data
+    require(len(content) == size, "a zstd frame's content is not as long as it says")
+    return content
 
 
 def read_header(stream: bytes) -> Header:
@@ -308,7 +317,8 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
 # Section 2.1: huffman -------------------------------------------------------------------------
 
 
-ESCAPES, RUNS, SYMBOLS = 512, 732, 748  # the first symbol of each kind, and their number
+# The first symbol of each kind, the one that says the codebook has none, and their number.
+CLASSES, RUNS, ESCAPE, SYMBOLS = 512, 732, 748, 749
 
 
 class Bits:
@@ -368,14 +378,15 @@ def unhuffman(
     require(8 <= parameters[0] <= 14, "the size of a group is out of range")
     group = 1 << parameters[0]
     run_symbol = int.from_bytes(parameters[1:], "little") if len(parameters) == 3 else None
-    require(run_symbol is None or run_symbol < ESCAPES, "runs of a symbol that is not a value")
+    require(run_symbol is None or run_symbol < CLASSES, "runs of a symbol that is not a value")
 
     payload = Bytes(header.section(index, 0))
     codes = read_codebook(header.section(index, 1))
-    unused = range(RUNS, SYMBOLS) if run_symbol is None else [run_symbol]
+    unused = range(RUNS, ESCAPE) if run_symbol is None else [run_symbol]
     require(not set(unused) & set(codes.values()), "a codebook that does not fit the runs")
-    sizes = np.frombuffer(header.section(index, 2), "<u2")
-    require(len(sizes) == -(-count // group), "another number of groups than the array has")
+    sizes_section = header.section(index, 2)
+    require(len(sizes_section) == 2 * -(-count // group), "another number of groups than expected")
+    sizes = np.frombuffer(sizes_section, "<u2")
     require(4 * int(sizes.sum()) == len(payload.data), "group sizes that are not the payload's")
 
     lattice = np.empty(count, lattice_type)
@@ -397,10 +408,13 @@ def decode_group(
             require(len(code) < 16, "bits that are no code")
             code += bits.take(1)
         symbol = codes[code]
-        if symbol < ESCAPES:
+        if symbol == ESCAPE:
+            symbol = bits.number(10)
+            require(symbol < RUNS, "an escape to a symbol that is no value")
+        if symbol < CLASSES:
             numbers.append(symbol)
         elif symbol < RUNS:
-            exponent, top = 9 + (symbol - ESCAPES) // 4, (symbol - ESCAPES) % 4
+            exponent, top = 9 + (symbol - CLASSES) // 4, (symbol - CLASSES) % 4
             numbers.append((4 + top) << (exponent - 2) | bits.number(exponent - 2))
         else:
             exponent = symbol - RUNS

@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fzdask.scheduling.gantt import gantt_html, plot_gantt
+    from fzdask.scheduling.gantt import plot_gantt
+    from fzdask.scheduling.gantt_svg import gantt_html
     from fzdask.scheduling.model import Busy, Job, Storage, Task, Worker
     from fzdask.scheduling.planner import Plan, plan
     from fzdask.scheduling.simulator import simulate
@@ -21,7 +22,7 @@ _LAZY = {
     "Storage": "fzdask.scheduling.model",
     "Task": "fzdask.scheduling.model",
     "Worker": "fzdask.scheduling.model",
-    "gantt_html": "fzdask.scheduling.gantt",
+    "gantt_html": "fzdask.scheduling.gantt_svg",
     "plan": "fzdask.scheduling.planner",
     "plot_gantt": "fzdask.scheduling.gantt",
     "simulate": "fzdask.scheduling.simulator",

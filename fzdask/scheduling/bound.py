@@ -235,8 +235,8 @@ def _whole_jobs_fit(holes: Holes, begin: int, work: int, sums: Ints) -> int:
     if work <= 0:
         return begin
     left = work
-    for start, end in zip(holes.starts.tolist(), holes.ends.tolist(), strict=True):
-        start = max(start, begin)
+    for opened, end in zip(holes.starts.tolist(), holes.ends.tolist(), strict=True):
+        start = max(int(opened), begin)
         if end <= start:
             continue
         fill = int(sums[int(np.searchsorted(sums, end - start, side="right")) - 1])

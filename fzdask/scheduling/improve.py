@@ -12,7 +12,7 @@ from itertools import chain
 
 from fzdask.scheduling.backfill import backfill, backfilled_johnson
 from fzdask.scheduling.instance import Instance, Placement
-from fzdask.scheduling.johnson import perturbed_johnson_orders, starting_orders
+from fzdask.scheduling.johnson import perturbed_orders, starting_orders
 from fzdask.scheduling.kernels.search import local_search
 from fzdask.scheduling.listing import extended_johnson, place
 
@@ -31,35 +31,35 @@ def multi_start(
 ) -> Placement:
     """The best of Johnson's order with and without backfilling and of `starts` other orders.
 
-    The other orders (`starting_orders`, then `perturbed_johnson_orders`) are backfilled one by
-    one until `budget` work is used up or a makespan of `target` ns is reached; the two plans in
-    Johnson's order are always made, so that no budget gives a plan worse than theirs.
+    The other orders (`starting_orders`, then `perturbed_orders`) are backfilled one by one until
+    `budget` work is used up or a makespan of `target` ns is reached. Johnson's order and the
+    first of the others are always tried, whatever the budget.
 
-    Johnson's rule on perturbed durations as a source of starts: compare the randomised priority
-    rules in Hart and Shogan, Operations Research Letters 6 (1987) 107.
+    Priority rules on perturbed durations as a source of starts: Hart and Shogan, Operations
+    Research Letters 6 (1987) 107.
     """
     best = backfilled_johnson(instance)
     work = best.work
     evaluations = 1
-    if best.makespan > target:
-        other = extended_johnson(instance)
-        work += other.work
-        evaluations += 1
-        if other.makespan < best.makespan:
-            best = other
-    rules = starting_orders(instance.compress, instance.write, instance.release)
-    del rules["johnson"]
-    count = max(0, starts - len(rules))
-    perturbed = perturbed_johnson_orders(instance.compress, instance.write, count, seed)
-    for name, order in chain(rules.items(), (("perturbed johnson", o) for o in perturbed)):
-        # An order costs about as much as the plan that is made from it.
-        if best.makespan <= target or work + 2 * best.work > budget:
-            break
-        trial = backfill(instance, order, method=f"{name}+backfill")
-        work += 2 * trial.work
+
+    def keep(trial: Placement) -> None:
+        nonlocal best, work, evaluations
+        work += trial.work
         evaluations += 1
         if trial.makespan < best.makespan:
             best = trial
+
+    if best.makespan > target:
+        keep(extended_johnson(instance))
+    rules = starting_orders(instance.compress, instance.write, instance.release)
+    del rules["johnson"]
+    count = max(0, starts - len(rules))
+    perturbed = perturbed_orders(instance.compress, instance.write, count, seed)
+    named = chain(rules.items(), (("perturbed", order) for order in perturbed))
+    for k, (name, order) in enumerate(named):
+        if best.makespan <= target or (k > 0 and work + best.work > budget):
+            break
+        keep(backfill(instance, order, method=f"{name}+backfill"))
     return replace(best, evaluations=evaluations, work=work)
 
 

@@ -21,7 +21,7 @@ Times are seconds (float) at the interface. Planning itself is done in integer n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,7 +61,7 @@ def from_ns(nanoseconds: int) -> float:
 
 def _check_time(who: str, what: str, value: float) -> float:
     try:
-        number = float(value)
+        number = float(value + 0.0)  # unlike float(value), refuses text
     except (TypeError, ValueError):
         raise ConfigError(f"{who}: {what}={value!r} must be a number of seconds") from None
     if not 0.0 <= number <= MAX_SECONDS:  # also catches NaN
@@ -133,7 +133,7 @@ class Busy:
 
     Parameters
     ----------
-    compute, background : iterable of (start, end)
+    compute, background : sequence of (start, end)
         Busy intervals in seconds from the start of the iteration, sorted, disjoint (they may
         touch). Intervals of zero length are dropped. After the last one the thread is free
         for ever. Arrays of shape (n, 2) are accepted; tuples are stored.
@@ -148,8 +148,8 @@ class Busy:
         or `length` ends before the last of them.
     """
 
-    compute: tuple[Interval, ...] = ()
-    background: tuple[Interval, ...] = ()
+    compute: Sequence[Interval] = ()
+    background: Sequence[Interval] = ()
     length: float | None = None
 
     def __post_init__(self) -> None:

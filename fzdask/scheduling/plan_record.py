@@ -220,6 +220,6 @@ class Plan:
         )
 
     def _repr_html_(self) -> str:
-        from fzdask.scheduling.gantt import gantt_html
+        from fzdask.scheduling.gantt_svg import gantt_html
 
         return gantt_html(self)

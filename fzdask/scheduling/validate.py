@@ -6,6 +6,7 @@ Python's integers only.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -116,7 +117,7 @@ def _check_job(
 
 
 def _spans(worker: Worker, machine: Machine | str) -> list[Span]:
-    busy: tuple[Interval, ...] = getattr(worker.busy, machine)
+    busy: Sequence[Interval] = getattr(worker.busy, machine)
     spans = [(to_ns(start), to_ns(end)) for start, end in busy]
     return [(start, end) for start, end in spans if end > start]
 
@@ -159,7 +160,7 @@ def check_backfilling(plan: Plan) -> list[str]:
             ("background", plan.write_rank, plan.write_start_ns, plan.write_end_ns),
         )
         for machine, rank, starts, ends in both:
-            placed = _spans(worker, machine)
+            placed = sorted(_spans(worker, machine))
             after = 0
             for j in sorted(mine, key=lambda j: int(rank[j])):
                 start, end = int(starts[j]), int(ends[j])
@@ -169,14 +170,14 @@ def check_backfilling(plan: Plan) -> list[str]:
                     ready = int(plan.compress_end_ns[j])
                 if end > start and not plan.backfilled[w]:
                     ready = max(ready, after)
-                due = _earliest(sorted(placed), ready, end - start)
+                due = _earliest(placed, ready, end - start)
                 if start != due:
                     wrong.append(
                         f"{plan.jobs[j].name}: starts at {start} ns on {worker.name}/{machine}; "
                         f"beside what was placed before it, it can start at {due} ns"
                     )
                 if end > start:
-                    placed.append((start, end))
+                    insort(placed, (start, end))
                     after = end
     return wrong
 
@@ -186,7 +187,8 @@ def _earliest(taken: list[Span], ready: int, duration: int) -> int:
     if duration == 0:
         return ready
     time = ready
-    for start, end in taken:
+    begin = max(0, bisect_left(taken, (ready, ready)) - 1)
+    for start, end in taken[begin:]:
         if end <= time:
             continue
         if start - time >= duration:

@@ -1,4 +1,4 @@
-"""The errors that fzdask raises on purpose; each message names who, what, the rule and the remedy."""
+"""The errors that fzdask raises on purpose; each names who, what, the rule and the remedy."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.codebooks import FITTED, Codebook, SharedBooks, shared_books
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.info import StreamInfo, stream_info
 from fzdask.codecs.pipeline import LOSSLESS, Pipeline, find_pipeline
@@ -22,11 +23,19 @@ from fzdask.codecs.prepare import (
     prepare,
     restore_layout,
 )
-from fzdask.codecs.stages.base import Form, Job
-from fzdask.errors import FormatError
+from fzdask.codecs.stages.base import Form, Job, Known
+from fzdask.errors import ConfigError, FormatError
 from fzdask.format import Header, SectionEntry, pack, unpack
 
-__all__ = ["StreamInfo", "compress", "decode", "decompress", "encode", "inspect"]
+__all__ = [
+    "StreamInfo",
+    "compress",
+    "decode",
+    "decompress",
+    "encode",
+    "fit_codebook",
+    "inspect",
+]
 
 # Above this share of the raw size a lossless chain is tried too, and the smaller stream kept.
 TRY_LOSSLESS = 0.7
@@ -48,7 +57,7 @@ def compress(array: Any, **config: Any) -> bytes:
         everything else is kept bit for bit.
     **config
         Exactly one of ``abs=``, ``rel=``, ``lossless=True``; optionally ``preserve=``,
-        ``pipeline=``. See :class:`fzdask.FZCodec`.
+        ``pipeline=``, ``codebook=``. See :class:`fzdask.FZCodec`.
 
     Returns
     -------
@@ -72,13 +81,15 @@ def compress(array: Any, **config: Any) -> bytes:
     return encode(check_array(array), CodecConfig.from_mapping(config))
 
 
-def decompress(stream: Any) -> NDArray[Any]:
+def decompress(stream: Any, codebook: str = "own") -> NDArray[Any]:
     """Return the array that a stream holds, in its shape, dtype, byte order and memory order.
 
     Parameters
     ----------
     stream : bytes-like
         What :func:`compress` or a codec gave.
+    codebook : str
+        That of the codec, if it is a fitted one; any other stream needs none.
 
     Returns
     -------
@@ -91,7 +102,7 @@ def decompress(stream: Any) -> NDArray[Any]:
         The stream is truncated, damaged, hostile or of another version. Data returned without
         this error is intact.
     """
-    return decode(stream)
+    return decode(stream, codebook)
 
 
 def inspect(stream: Any) -> StreamInfo:
@@ -116,6 +127,7 @@ def encode(array: Any, config: CodecConfig) -> bytes:
         if kind != "lossless" or array.dtype.kind in "iu":
             ready = prepare(array, order, config)
             if ready.job is not None:
+                ready.job.books = _books(config, ready.form)
                 best = _stream(
                     array, order, pipeline, (kind, asked, ready.resolved),
                     ready.data, ready.form, ready.job,
@@ -139,8 +151,11 @@ def encode(array: Any, config: CodecConfig) -> bytes:
     return best
 
 
-def decode(stream: Any) -> NDArray[Any]:
-    """Decompress a stream; see :func:`decompress`."""
+def decode(stream: Any, codebook: str = "own") -> NDArray[Any]:
+    """Decompress a stream; see :func:`decompress`.
+
+    ``codebook`` is that of the codec's configuration: a fitted one is not in the stream.
+    """
     header, blobs = unpack(stream)
     form = flat_form(header.dtype, header.shape, header.order)
     if not header.stages:
@@ -148,12 +163,49 @@ def decode(stream: Any) -> NDArray[Any]:
     else:
         pipeline = Pipeline.from_entries(header.stages)
         numeric = numeric_form(form) if pipeline.lossy else form
-        bound = decoding_bound(header.dtype, header.resolved)
-        flat = pipeline.decode(numeric, header.stages, header.sections, blobs, bound)
+        known = Known(
+            decoding_bound(header.dtype, header.resolved),
+            Codebook.from_text(codebook) if codebook.startswith(FITTED) else None,
+        )
+        flat = pipeline.decode(numeric, header.stages, header.sections, blobs, known)
         if pipeline.lossy:
             native = header.dtype.newbyteorder("<")
             flat = flat.view(native).astype(header.dtype, copy=False)
     return restore_layout(flat, header.shape, header.order)
+
+
+def fit_codebook(sample: Any, config: CodecConfig) -> str:
+    """A codebook for arrays like the sample, as text for ``codebook=`` of a configuration.
+
+    Raises
+    ------
+    ConfigError
+        The configuration codes the sample without Huffman coding (lossless, or another
+        pipeline), or the sample is empty.
+    """
+    array = check_array(sample)
+    pipeline = find_pipeline(config.pipeline)
+    books = SharedBooks()
+    if is_numeric(array.dtype) and array.size and pipeline.lossy:
+        ready = prepare(array, memory_order(array), config)
+        if ready.job is not None:
+            ready.job.books = books
+            pipeline.encode(ready.data, ready.form, ready.job)
+    if books.newest is None:
+        raise ConfigError(
+            f"FZCodec.fit: a {array.dtype} sample of shape {array.shape} and {config.to_dict()} "
+            "use no Huffman codebook; leave codebook= out, or fit a larger numeric sample."
+        )
+    return books.newest.text
+
+
+def _books(config: CodecConfig, form: Form) -> SharedBooks | Codebook | None:
+    """Where a chunk of this configuration takes its codebook from."""
+    if config.codebook == "own":
+        return None
+    if config.codebook == "shared":
+        return shared_books((config, form.dtype))
+    return Codebook.from_text(config.codebook)
 
 
 def _stream(

@@ -33,6 +33,12 @@ class CodecConfig:
         infinities always are, and need not be listed.
     pipeline : str
         A preset name or a pipeline in text form.
+    codebook : str
+        Where Huffman codebooks come from: ``own`` (each chunk its own; the bytes depend on the
+        chunk alone), ``shared`` (from earlier chunks of this process with an equal
+        configuration and dtype; faster for small chunks, and the bytes depend on history), or
+        a fitted one, the text that ``FZCodec.fit`` makes (kept in the configuration, not in
+        the streams).
 
     Raises
     ------
@@ -45,6 +51,7 @@ class CodecConfig:
     lossless: bool = False
     preserve: tuple[float, ...] = ()
     pipeline: str = "default"
+    codebook: str = "own"
 
     def __post_init__(self) -> None:
         # By identity: a bound of 0 is a bound, though it equals False.
@@ -64,6 +71,11 @@ class CodecConfig:
             raise ConfigError(f"FZCodec: lossless must be True or False; got {self.lossless!r}.")
         object.__setattr__(self, "preserve", _preserve_values(self.preserve))
         object.__setattr__(self, "pipeline", str(self.pipeline))
+        if self.codebook not in ("own", "shared") and not str(self.codebook).startswith("fitted:"):
+            raise ConfigError(
+                f"FZCodec: codebook={self.codebook!r} must be 'own', 'shared' or what "
+                "FZCodec.fit gave."
+            )
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> CodecConfig:
@@ -89,6 +101,8 @@ class CodecConfig:
             out["preserve"] = list(self.preserve)
         if self.pipeline != "default":
             out["pipeline"] = self.pipeline
+        if self.codebook != "own":
+            out["codebook"] = self.codebook
         return out
 
     @property

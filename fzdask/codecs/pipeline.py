@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.stages import BY_CODE, BY_NAME, ArrayStage, ByteStage, Stage
-from fzdask.codecs.stages.base import Encoded, Form, Job
+from fzdask.codecs.stages.base import Encoded, Form, Job, Known
 from fzdask.codecs.stages.fused import decode_quantize_lorenzo, encode_quantize_lorenzo
 from fzdask.codecs.stages.huffman import Huffman
 from fzdask.codecs.stages.lorenzo import Lorenzo
@@ -148,7 +148,7 @@ class Pipeline:
         stages: Sequence[StageEntry],
         entries: Sequence[SectionEntry],
         blobs: Sequence[NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
         """The flat array of the given form; FormatError where anything does not fit."""
         chain = self.array_stages
@@ -184,13 +184,15 @@ class Pipeline:
             at -= 1
             stage, params = chain[at], stages[at].params
             if isinstance(stage, Huffman) and at > 1 and self._fuses(at - 2, forms[at - 2]):
-                array = stage.decode_symbols(array, forms[at], params, sides[at])
+                array = stage.decode_symbols(array, forms[at], params, sides[at], known)
             elif at > 0 and self._fuses(at - 1, forms[at - 1]):
                 at -= 1
                 width = forms[at + 1].dtype.itemsize
-                array = decode_quantize_lorenzo(array, forms[at], width, params, sides[at], bound)
+                array = decode_quantize_lorenzo(
+                    array, forms[at], width, params, sides[at], known.bound
+                )
             else:
-                array = stage.decode(array, forms[at], params, sides[at], bound)
+                array = stage.decode(array, forms[at], params, sides[at], known)
         return array
 
     def _fuses(self, at: int, form: Form) -> bool:

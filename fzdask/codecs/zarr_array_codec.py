@@ -33,7 +33,7 @@ class FZArrayCodec(ConfiguredCodec, ArrayBytesCodec):
 
     Parameters
     ----------
-    abs, rel, lossless, preserve, pipeline
+    abs, rel, lossless, preserve, pipeline, codebook
         As for `FZCodec`.
 
     Raises
@@ -77,7 +77,7 @@ class FZArrayCodec(ConfiguredCodec, ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(api.encode(array, config))
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        array = api.decode(host(chunk_bytes))
+        array = api.decode(host(chunk_bytes), self._decoding_codebook)
         native = np.dtype(chunk_spec.dtype.to_native_dtype())
         if array.shape != tuple(chunk_spec.shape) or not _same_values(array.dtype, native):
             raise FormatError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from numcodecs.abc import Codec as NumcodecsCodec
 
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.pipeline import find_pipeline
 from fzdask.errors import ConfigError
 
 __all__ = ["CodecJSON", "ConfiguredCodec"]
@@ -67,6 +68,8 @@ class ConfiguredCodec:
         Values kept bit for bit and left out of ranges.
     pipeline : str
         Preset or pipeline in text form.
+    codebook : str
+        ``own``, ``shared`` or a fitted codebook.
     """
 
     abs: float | None
@@ -74,6 +77,7 @@ class ConfiguredCodec:
     lossless: bool
     preserve: tuple[float, ...]
     pipeline: str
+    codebook: str
 
     codec_id: ClassVar[str]
     if TYPE_CHECKING:  # attributes, but not fields
@@ -89,10 +93,12 @@ class ConfiguredCodec:
         lossless: bool = False,
         preserve: Any = (),
         pipeline: str = "default",
+        codebook: str = "own",
         **unknown: Any,
     ) -> None:
         given = {"abs": abs, "rel": rel, "lossless": lossless, "preserve": preserve}
-        config = CodecConfig.from_mapping({**given, "pipeline": pipeline, **unknown})
+        given |= {"pipeline": pipeline, "codebook": codebook, **unknown}
+        config = _understood(given)
         self._set(config, config.to_dict())
 
     def _set(self, config: CodecConfig | None, stored: dict[str, Any], problem: str = "") -> None:
@@ -108,6 +114,11 @@ class ConfiguredCodec:
         """Whether this version of fzdask understands the whole configuration."""
         return self._config is not None
 
+    @property
+    def _decoding_codebook(self) -> str:
+        # A stream says itself whether it needs a fitted one; anything newer it cannot need.
+        return self.codebook if isinstance(self.codebook, str) else "own"
+
     def _encoding_config(self) -> CodecConfig:
         if self._config is None:
             raise ConfigError(
@@ -122,7 +133,7 @@ class ConfiguredCodec:
         """Build from stored keywords; what is not understood only takes away encoding."""
         self = cls.__new__(cls)
         try:
-            config = CodecConfig.from_mapping(stored)
+            config = _understood(stored)
         except (ConfigError, TypeError) as error:  # TypeError: a value of an unexpected JSON type
             self._set(None, dict(stored), str(error))
         else:
@@ -177,3 +188,10 @@ class ConfiguredCodec:
             return f"{name}.from_dict({dict(self.to_dict())!r})"
         shown = {k: tuple(v) if isinstance(v, list) else v for k, v in self._stored.items()}
         return f"{name}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+
+def _understood(given: Mapping[str, Any]) -> CodecConfig:
+    """Return the configuration, or raise: also for a pipeline, and not at the first chunk only."""
+    config = CodecConfig.from_mapping(given)
+    find_pipeline(config.pipeline)
+    return config

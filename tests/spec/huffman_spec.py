@@ -9,7 +9,8 @@ from codebook_spec import canonical_codes, code_lengths, pack
 
 DIRECT = 512  # zigzagged residuals below this are symbols of their own
 FIRST_RUN = 732
-ALPHABET = 748
+ESCAPE = 748  # 10 raw bits follow: a symbol that a shared codebook lacks
+ALPHABET = 749
 
 
 def zigzag(r, bits):
@@ -32,7 +33,7 @@ def raw_width(symbol):
         return 0
     if symbol < FIRST_RUN:
         return 9 + (symbol - DIRECT) // 4 - 2
-    return symbol - FIRST_RUN
+    return 10 if symbol == ESCAPE else symbol - FIRST_RUN
 
 
 def tokens(residuals, mode):

@@ -12,6 +12,7 @@ from exact import assert_guarantee
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import memory_order, prepare, restore_layout
+from fzdask.codecs.stages.base import Known
 
 CHAINS = [
     "quantize",
@@ -66,7 +67,7 @@ def decode(x, ready, chain, fused, encoding):
     plain = Pipeline.from_entries(stages)
     assert [type(s) for s in plain.stages] == [type(s) for s in chain.stages]
     run = Pipeline(plain.stages, fused=fused)
-    flat = run.decode(ready.form, stages, entries, blobs, ready.job.bound)
+    flat = run.decode(ready.form, stages, entries, blobs, Known(ready.job.bound))
     flat = flat.view(x.dtype.newbyteorder("<")).astype(x.dtype)
     return restore_layout(flat, x.shape, memory_order(x))
 

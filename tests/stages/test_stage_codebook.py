@@ -25,9 +25,9 @@ def assert_as_specified(counts):
     assert got.tolist() == lengths
     packed = codebook.canonical_codes(got)
     codes = codebook_spec.canonical_codes(lengths)
-    assert {s: (int(p) >> 8, int(p) & 255) for s, p in enumerate(packed) if p} == {
-        s: (int(c, 2), len(c)) for s, c in codes.items()
-    }
+    assert {
+        s: (int(p) >> 8, int(p) & 255) for s, p in enumerate(packed) if p != codebook.NO_CODE
+    } == {s: (int(c, 2), len(c)) for s, c in codes.items()}
     compact = codebook.pack_lengths(got)
     assert bytes(compact) == codebook_spec.pack(lengths)
     back = np.empty(symbols.ALPHABET, np.uint8)

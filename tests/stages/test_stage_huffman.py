@@ -10,7 +10,7 @@ import pytest
 from huffman_spec import raw_width, symbol_of, zigzag
 
 from fzdask.codecs.kernels.cpu import codebook, symbols
-from fzdask.codecs.stages.base import Form, Job
+from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.huffman import Huffman
 
 NONE = np.zeros(0, np.uint8)
@@ -26,7 +26,7 @@ def assert_as_specified(r, group=4096):
     assert {k: bytes(v) for k, v in got.sections.items()} == sections
     assert bytes(got.data) == words
     raw = {k: np.frombuffer(v, np.uint8) for k, v in sections.items()}
-    back = Huffman().decode(np.frombuffer(words, np.uint8), form, params, raw, 1.0)
+    back = Huffman().decode(np.frombuffer(words, np.uint8), form, params, raw, Known(1.0))
     assert back.dtype == r.dtype
     np.testing.assert_array_equal(back, r)
     return got

@@ -7,7 +7,7 @@ import lorenzo_spec
 import numpy as np
 import pytest
 
-from fzdask.codecs.stages.base import Form, Job
+from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry, folded_shape
 
 NONE = np.zeros(0, np.uint8)
@@ -70,7 +70,7 @@ def test_residual_and_its_inverse_for_every_subset_of_axes(shape, dtype):
         assert got.params == bytes([mask])
         assert got.data.dtype == x.dtype
         np.testing.assert_array_equal(got.data, lorenzo_spec.residual(x, shape, mask))
-        back = Lorenzo().decode(got.data, form, got.params, {}, 1.0)
+        back = Lorenzo().decode(got.data, form, got.params, {}, Known(1.0))
         np.testing.assert_array_equal(back, x)
         np.testing.assert_array_equal(lorenzo_spec.lattice_of(got.data, shape, mask), x)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from exact import assert_guarantee
 
-from fzdask.codecs.stages.base import Form, Job
+from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.quantize import Quantize
 
 NONE = np.zeros(0, np.uint8)
@@ -40,7 +40,7 @@ def assert_as_specified(x, bound, forced=NONE, bits=None):
     np.testing.assert_array_equal(got.data, lattice)
     assert {k: bytes(v) for k, v in got.sections.items()} == sections
     raw = {k: np.frombuffer(v, np.uint8) for k, v in sections.items()}
-    return Quantize().decode(got.data, form, params, raw, bound)
+    return Quantize().decode(got.data, form, params, raw, Known(bound))
 
 
 def field(size, dtype, share, seed=0):

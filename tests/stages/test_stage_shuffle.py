@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shuffle_spec
 
-from fzdask.codecs.stages.base import Form, Job
+from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.shuffle import Shuffle
 
 NONE = np.zeros(0, np.uint8)
@@ -24,6 +24,6 @@ def test_shuffle_and_back(dtype, size):
     assert got.sections == {}
     assert bytes(got.data) == shuffle_spec.shuffle(raw, dtype.itemsize)
     assert Shuffle().form_after(form, b"") == Form((size * dtype.itemsize,), np.dtype("u1"))
-    back = Shuffle().decode(got.data, form, b"", {}, 0.0)
+    back = Shuffle().decode(got.data, form, b"", {}, Known(0.0))
     assert back.dtype == dtype
     assert back.tobytes() == raw

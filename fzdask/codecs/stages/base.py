@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.codebooks import Codebook, SharedBooks
 from fzdask.errors import FormatError
 
-__all__ = ["ArrayStage", "ByteStage", "Encoded", "Form", "Job", "Section", "Stage"]
+__all__ = ["ArrayStage", "ByteStage", "Encoded", "Form", "Job", "Known", "Section", "Stage"]
 
 Section = NDArray[Any] | bytes
 
@@ -48,6 +49,8 @@ class Job:
     sample : tuple, optional
         Flat array and factor that give lattice values, for stages that look at a sample. It is
         set by the quantizer, so that a choice does not depend on whether stages are fused.
+    books : SharedBooks or Codebook, optional
+        Where to take the codebook from; None: each chunk has its own.
     """
 
     bound: float
@@ -55,6 +58,23 @@ class Job:
     bits: NDArray[Any]
     finite_max: float
     sample: tuple[NDArray[Any], float] | None = None
+    books: SharedBooks | Codebook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the stages of one decoding know besides their sections.
+
+    Attributes
+    ----------
+    bound : float
+        The bound of the lattice.
+    book : Codebook, optional
+        The codebook of the codec's configuration, for streams that only name theirs.
+    """
+
+    bound: float
+    book: Codebook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +136,7 @@ class ArrayStage(Stage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
         """The flat array of the given form from what :meth:`encode` gave."""
 

@@ -9,19 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, check_params
+from fzdask.codecs.stages.base import (
+    ArrayStage,
+    Encoded,
+    Form,
+    Job,
+    Known,
+    Section,
+    check_params,
+)
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import ConfigError, FormatError
 
 __all__ = ["Huffman"]
 
-# Runs are tried above this share of the most frequent symbol, and kept if they save this much
-# before zstd: it finds shorter stretches of a one-bit code by itself, and decodes them faster
-# (on 29 real fields at rel 1e-3 plain codes with zstd were smaller down to a saving of 25 %).
-TRY_RUNS = 0.7
-KEEP_RUNS = 0.7
-SAMPLE_GROUPS = 8
 NO_TABLE = np.zeros(0, np.uint64)
 WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a chunk can read
 
@@ -30,9 +33,10 @@ WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a c
 class Huffman(ArrayStage):
     """Entropy coding of small integers; any residual of 64 bits can be coded.
 
-    The codebook (at most 16 bits a code) is built from all values of the chunk and stored as
-    code lengths. Values are coded in groups that start on a 32-bit word, so that they can be
-    coded in parallel. Where it is smaller, runs of the most frequent symbol become one symbol.
+    The codebook (at most 16 bits a code) is built from all values of the chunk, taken from
+    earlier chunks or given, as ``codebook=`` of the codec says, and stored as code lengths.
+    Values are coded in groups that start on a 32-bit word, so that they can be coded in parallel.
+    Where it is smaller, runs of the most frequent symbol become one symbol.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ class Huffman(ArrayStage):
     code: ClassVar[int] = 3
     takes: ClassVar[str] = "lattice"
     gives: ClassVar[str] = "bytes"
-    section_names: ClassVar[tuple[str, ...]] = ("codebook", "group_sizes")
+    section_names: ClassVar[tuple[str, ...]] = ("codebook", "group_sizes", "codebook_name")
 
     group: int = 4096
 
@@ -58,37 +62,21 @@ class Huffman(ArrayStage):
 
     def encode(self, data: NDArray[Any] | Symbols, form: Form, job: Job) -> Encoded:
         coded = data if isinstance(data, Symbols) else Symbols.of(data)
-        z, wide = coded.z, coded.wide
-        groups = -(-z.size // self.group)
-        counts = coded.counts
-        lengths = codebook.code_lengths(counts)
-        bits = huffman.coded_bits(counts, lengths)
-        mode = int(counts.argmax())
-        runs = counts[mode] > TRY_RUNS * z.size and mode < symbols.DIRECT
-        for every in (SAMPLE_GROUPS, 1):  # a sample first, since most data is better without
-            if runs:
-                with_runs = np.zeros(symbols.ALPHABET, np.int64)
-                taken = huffman.count_runs(z, wide, self.group, every, mode, with_runs)
-                run_lengths = codebook.code_lengths(with_runs)
-                run_bits = huffman.coded_bits(with_runs, run_lengths)
-                runs = run_bits * z.size < KEEP_RUNS * bits * taken
-        if runs:
-            lengths, bits = run_lengths, run_bits
-        words = np.empty(bits // 32 + groups + 2, np.uint32)
+        groups = -(-coded.z.size // self.group)
+        coding = _choose(coded, self.group, job.books)
+        book = coding.book
+        words = np.empty(coding.bits // 32 + groups + 2, np.uint32)
         sizes = np.empty(groups, np.uint16)
-        codes = codebook.canonical_codes(lengths)
-        used = huffman.encode(z, wide, self.group, mode if runs else -1, codes, words, sizes)
+        used = huffman.encode(coded.z, coded.wide, self.group, book.mode, book.codes, words, sizes)
         params = bytes([self.group.bit_length() - 1])
-        if runs:
-            params += struct.pack("<H", mode)
-        return Encoded(
-            _little_endian(words[:used]).view(np.uint8),
-            params,
-            {
-                "codebook": codebook.pack_lengths(lengths),
-                "group_sizes": _little_endian(sizes).view(np.uint8),
-            },
-        )
+        if book.mode >= 0:
+            params += struct.pack("<H", book.mode)
+        sections: dict[str, Section] = {"group_sizes": _little_endian(sizes).view(np.uint8)}
+        if book is job.books:
+            sections["codebook_name"] = book.name
+        else:
+            sections["codebook"] = book.packed
+        return Encoded(_little_endian(words[:used]).view(np.uint8), params, sections)
 
     def form_after(self, form: Form, params: bytes) -> Form:
         _read_params(params)
@@ -100,9 +88,9 @@ class Huffman(ArrayStage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
-        coded = self.decode_symbols(data, form, params, sections)
+        coded = self.decode_symbols(data, form, params, sections, known)
         if coded.dtype == form.dtype:
             return coded
         out = np.empty(form.size, form.dtype)
@@ -115,10 +103,11 @@ class Huffman(ArrayStage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
+        known: Known,
     ) -> NDArray[Any]:
         """Residuals of the form's dtype or, if all fit 16 bits, zigzagged ones as uint16."""
         group, mode = _read_params(params)
-        lengths, fast, slow = _read_codebook(sections.get("codebook"), mode)
+        book = _find_book(sections, mode, known.book)
         sizes = sections.get("group_sizes")
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
@@ -130,11 +119,10 @@ class Huffman(ArrayStage):
         # Zero words behind the payload: no group, however wrong, can read past them.
         words = np.zeros(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
         words[: data.size // 4] = data.view("<u4")
-        narrow = not lengths[symbols.BEYOND_16_BITS : symbols.RUN].any()
-        out = np.empty(form.size, np.uint16 if narrow else form.dtype)
-        table = NO_TABLE
-        if mode < 0 and groups >= 4 and slow[codebook.SLOW_CLASSES] < huffman.WIDE_BOOK:
-            table = codebook.several_table(fast, symbols.DIRECT)
+        out = np.empty(form.size, np.uint16 if book.narrow else form.dtype)
+        fast, slow = book.decoding_tables
+        several = mode < 0 and groups >= 4 and slow[codebook.SLOW_CLASSES] < huffman.WIDE_BOOK
+        table = book.several_table if several else NO_TABLE
         if not huffman.decode(words, starts, group, mode, fast, slow, table, out):
             raise FormatError("fzdask stream: huffman payload does not decode; it is damaged.")
         return out
@@ -149,19 +137,39 @@ def _read_params(params: bytes) -> tuple[int, int]:
     return 1 << params[0], mode
 
 
-def _read_codebook(
-    packed: NDArray[np.uint8] | None, mode: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Code lengths and the tables to decode with."""
-    lengths = np.zeros(symbols.ALPHABET, np.uint8)
-    if packed is None or not codebook.unpack_lengths(packed, lengths):
-        raise FormatError("fzdask stream: the huffman codebook is missing or damaged.")
-    if lengths[symbols.RUN :].any() if mode < 0 else lengths[mode]:
-        raise FormatError("fzdask stream: the huffman codebook does not fit its runs; damaged.")
-    fast, slow = codebook.decoding_tables(lengths, symbols.DIRECT)
-    if not fast.size:
-        raise FormatError("fzdask stream: the huffman codebook is no prefix code; it is damaged.")
-    return lengths, fast, slow
+def _choose(coded: Symbols, group: int, books: SharedBooks | Codebook | None) -> Coding:
+    """The codebook to use: the chunk's own, a shared one or a given one."""
+    if books is None:
+        return own_coding(coded, group)
+    if isinstance(books, SharedBooks):
+        return books.coding(coded, group)
+    return fitted_coding(coded, group, books)
+
+
+def _find_book(
+    sections: dict[str, NDArray[np.uint8]], mode: int, known: Codebook | None
+) -> Codebook:
+    """The codebook that the stream holds or names."""
+    packed, name = sections.get("codebook"), sections.get("codebook_name")
+    if (packed is None) == (name is None):
+        raise FormatError("fzdask stream: no codebook, or two; it is damaged.")
+    if packed is not None:
+        book = Codebook.of(packed.tobytes(), mode)
+    elif name is not None and known is not None and known.name == name.tobytes():
+        book = known
+    else:
+        holds = "the codec holds none" if known is None else f"the codec holds {known.name.hex()}"
+        wants = b"" if name is None else name.tobytes()
+        raise FormatError(
+            f"fzdask stream: it needs codebook {wants.hex()}, but {holds}. Decode it with the "
+            "codec that wrote it (its configuration has codebook='fitted:...')."
+        )
+    if book.mode != mode or not book.usable:
+        raise FormatError(
+            "fzdask stream: the huffman codebook is no prefix code or does not fit its runs; "
+            "it is damaged."
+        )
+    return book
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:

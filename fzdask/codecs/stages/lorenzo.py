@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.codebooks import SharedBooks
 from fzdask.codecs.kernels.cpu import difference, sampling
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, check_params
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
 from fzdask.codecs.stages.quantize import LIMITS
 from fzdask.errors import ConfigError, FormatError
 
@@ -69,8 +70,15 @@ class Lorenzo(ArrayStage):
         """Bit mask of the folded axes to difference."""
         nd = len(folded_shape(form.shape))
         if self.axes == "auto":
-            sample, inv = job.sample if job.sample is not None else (data, 1.0)
-            return choose_axes(sample, folded_shape(form.shape), inv, job.forced)
+            folded = folded_shape(form.shape)
+            shared = job.books if isinstance(job.books, SharedBooks) else None
+            subset = shared.recall_axes(folded) if shared else None
+            if subset is None:
+                sample, inv = job.sample if job.sample is not None else (data, 1.0)
+                subset = choose_axes(sample, folded, inv, job.forced)
+                if shared:
+                    shared.remember_axes(folded, subset)
+            return subset
         if self.axes == "all":
             return (1 << nd) - 1
         return sum(1 << a for a in {int(a) for a in self.axes} if a < nd)
@@ -90,7 +98,7 @@ class Lorenzo(ArrayStage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
         strides, spans = axes_geometry(form.shape, params[0])
         out = np.empty(data.size, data.dtype)

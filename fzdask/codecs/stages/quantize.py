@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import lattice, outliers
 from fzdask.codecs.kernels.cpu.difference import new_state
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Section, check_params
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
@@ -55,9 +55,9 @@ class Quantize(ArrayStage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
-        return dequantize_residual(data, form, params[0], sections, bound, NO_AXES, NO_AXES)
+        return dequantize_residual(data, form, params[0], sections, known.bound, NO_AXES, NO_AXES)
 
 
 def steps(bound: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, check_params
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
 
 __all__ = ["Shuffle"]
 
@@ -39,7 +39,7 @@ class Shuffle(ArrayStage):
         form: Form,
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
-        bound: float,
+        known: Known,
     ) -> NDArray[Any]:
         planes = data.reshape(form.dtype.itemsize, form.size).T
         return np.ascontiguousarray(planes).reshape(-1).view(form.dtype)

@@ -6,6 +6,7 @@ from numba import njit
 MAX_LENGTH = 16  # longest code in bits
 TABLE_BITS = 11  # codes up to this long decode by one look-up; 2048 entries stay in L1
 LONG_CODE = 0xFFFF
+NO_CODE = 64
 SLOW_BASE = MAX_LENGTH + 1
 SLOW_CLASSES = 2 * MAX_LENGTH + 2
 SLOW_ORDER = SLOW_CLASSES + 1
@@ -93,7 +94,10 @@ def _limit(per_length):
 
 @njit(nogil=True, cache=True)
 def canonical_codes(lengths):
-    """``code << 8 | length`` of every symbol; codes ascend by (length, symbol)."""
+    """``code << 8 | length`` of every symbol; codes ascend by (length, symbol).
+
+    A symbol without a code gets ``NO_CODE``, whose length is longer than any.
+    """
     per_length = np.zeros(MAX_LENGTH + 2, np.int64)
     for s in range(lengths.size):
         per_length[lengths[s]] += 1
@@ -103,7 +107,7 @@ def canonical_codes(lengths):
     for length in range(1, MAX_LENGTH + 1):
         code = (code + per_length[length - 1]) << 1
         following[length] = code
-    packed = np.zeros(lengths.size, np.uint32)
+    packed = np.full(lengths.size, NO_CODE, np.uint32)
     for s in range(lengths.size):
         length = np.int64(lengths[s])
         if length:

@@ -12,12 +12,15 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.codebook import (
     LONG_CODE,
     MAX_LENGTH,
+    NO_CODE,
     SLOW_BASE,
     SLOW_ORDER,
     TABLE_BITS,
 )
 from fzdask.codecs.kernels.cpu.symbols import (
     DIRECT,
+    ESCAPE,
+    ESCAPE_BITS,
     RUN,
     WIDE,
     class_base,
@@ -70,11 +73,17 @@ def count_runs(z, wide, chunk, every, mode, counts):
 
 @njit(nogil=True, cache=True)
 def coded_bits(counts, lengths):
-    """Bits that the counted symbols take, raw bits included."""
+    """Bits that the counted symbols take, raw bits and escapes included; -1 if some cannot."""
     bits = np.int64(0)
+    escaped = np.int64(0)
     for s in range(counts.size):
-        bits += counts[s] * (np.int64(lengths[s]) + extra_bits(s))
-    return bits
+        if counts[s]:
+            bits += counts[s] * (np.int64(lengths[s]) + extra_bits(s))
+            if lengths[s] == 0:
+                escaped += counts[s]
+    if escaped and lengths[ESCAPE] == 0:
+        return np.int64(-1)
+    return bits + escaped * (np.int64(lengths[ESCAPE]) + ESCAPE_BITS)
 
 
 @njit(nogil=True, cache=True)
@@ -91,6 +100,12 @@ def _put(words, w, acc, nb, value, width):
 def _put_symbol(words, w, acc, nb, codes, symbol, raw):
     """Append a symbol and, for a class or a run, the low bits of ``raw`` that it needs."""
     packed = codes[symbol]
+    if packed == np.uint32(NO_CODE):
+        packed = codes[ESCAPE]
+        w, acc, nb = _put(
+            words, w, acc, nb, np.uint64(packed >> np.uint32(8)), np.int64(packed & np.uint32(255))
+        )
+        packed = np.uint32((symbol << 8) | ESCAPE_BITS)
     w, acc, nb = _put(
         words, w, acc, nb, np.uint64(packed >> np.uint32(8)), np.int64(packed & np.uint32(255))
     )
@@ -113,7 +128,7 @@ def encode(z, wide, chunk, mode, codes, words, sizes):
     """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written."""
     classes = 0
     for s in range(DIRECT, RUN):
-        if codes[s]:
+        if codes[s] != NO_CODE:
             classes += 1 << (MAX_LENGTH - np.int64(codes[s] & np.uint32(255)))
     n = z.size
     w = 0
@@ -161,13 +176,17 @@ def _encode_fours(part, wide, used, codes, words, w):
             second = ((p2 >> eight) << (p3 & byte)) | (p3 >> eight)
             if l0 + l2 <= np.uint64(32):
                 w, acc, nb = _put(words, w, acc, nb, (first << l2) | second, np.int64(l0 + l2))
+            elif l0 + l2 >= np.uint64(NO_CODE):
+                for j in range(i, i + 4):
+                    u = np.uint64(part[j])
+                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, np.int64(u), u)
             else:
                 w, acc, nb = _put(words, w, acc, nb, first, np.int64(l0))
                 w, acc, nb = _put(words, w, acc, nb, second, np.int64(l2))
         else:
             for j in range(i, i + 4):
                 u = np.uint64(part[j])
-                if u < np.uint64(DIRECT):
+                if u < np.uint64(DIRECT) and codes[u] != np.uint32(NO_CODE):
                     p0 = np.uint64(codes[u])
                     w, acc, nb = _put(words, w, acc, nb, p0 >> eight, np.int64(p0 & byte))
                 else:
@@ -258,6 +277,11 @@ def _decode_part(words, fast, slow, bit, mode, out):
             index = slow[SLOW_BASE + length] + (prefix >> (MAX_LENGTH - length))
             symbol = slow[SLOW_ORDER + index]
         bit += np.uint64(length)
+        if symbol == ESCAPE:
+            symbol = np.int64(_window(words, bit) >> np.uint64(64 - ESCAPE_BITS))
+            bit += np.uint64(ESCAPE_BITS)
+            if symbol >= RUN:
+                return _BAD
         if symbol < DIRECT:
             store(out, i, np.uint64(symbol))
             i += 1

@@ -9,7 +9,7 @@ _FRACTION = 8  # bits after the point of the integer logarithm
 
 
 @njit(nogil=True, cache=True)
-def _log2(value):
+def log2_fixed(value):
     """log2 in units of 2**-8, by repeated squaring: integers only, alike on every machine."""
     e = exponent(value)
     mantissa = (np.uint64(value) << np.uint64(31)) >> np.uint64(e)  # in [2**31, 2**32)
@@ -87,10 +87,10 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
             costs[b] += np.int64(extra_bits(s)) << _FRACTION
     if taken == 0:
         return
-    whole = _log2(taken)
+    whole = log2_fixed(taken)
     for b in range(subsets):
         for s in range(ALPHABET):
             c = counts[b, s]
             if c > 0:
                 # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen
-                costs[b] += c * (whole - _log2(c)) + 184
+                costs[b] += c * (whole - log2_fixed(c)) + 184

@@ -3,7 +3,8 @@
 A residual ``r`` is zigzagged to ``z >= 0``. Small ``z`` are symbols of their own; a larger one is
 a class (its exponent and top two mantissa bits) followed by its remaining bits as they are, the
 hybrid integer code known from image coding. Every residual of 64 bits is thus a symbol of an
-alphabet of 748. The last symbols stand for runs of the most frequent one.
+alphabet of 749. The last symbols stand for runs of the most frequent one, and for a symbol that
+a shared codebook has no code for.
 
 Between prediction and coding a residual travels as ``z`` in 16 bits; one that needs more is
 ``WIDE`` there and waits, in order, in a list of its own.
@@ -20,7 +21,9 @@ SUB_BITS = 2  # top mantissa bits that a class keeps; the rest follows raw
 CLASSES = (64 - DIRECT_BITS) << SUB_BITS
 RUN = DIRECT + CLASSES  # symbol RUN + e: a run of 2**e to 2**(e+1) - 1, e raw bits follow
 RUNS = 16
-ALPHABET = RUN + RUNS
+ESCAPE = RUN + RUNS  # ESCAPE_BITS raw bits give a symbol that the codebook lacks
+ESCAPE_BITS = 10
+ALPHABET = ESCAPE + 1
 WIDE = 0xFFFF
 BEYOND_16_BITS = DIRECT + ((16 - DIRECT_BITS) << SUB_BITS)  # the first class above 16 bits
 
@@ -109,7 +112,7 @@ def extra_bits(symbol):
         return 0
     if symbol < RUN:
         return ((symbol - DIRECT) >> SUB_BITS) + DIRECT_BITS - SUB_BITS
-    return symbol - RUN
+    return ESCAPE_BITS if symbol == ESCAPE else symbol - RUN
 
 
 @njit(nogil=True, cache=True)

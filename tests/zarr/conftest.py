@@ -84,8 +84,8 @@ def calls(monkeypatch):
         calls.configs.append(config)
         return encode(array, config)
 
-    def recording_decode(stream):
-        array = decode(stream)
+    def recording_decode(stream, *more):
+        array = decode(stream, *more)
         calls.decoded.append(array)
         return array
 

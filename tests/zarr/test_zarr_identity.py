@@ -23,7 +23,7 @@ CONFIGURATIONS = (
     {"rel": 0.1},
     {"lossless": True},
     {"abs": 0.5, "preserve": (-999.0, 1e20)},
-    {"rel": 1e-4, "preserve": (9.96921e36,), "pipeline": "speed"},
+    {"rel": 1e-4, "preserve": (9.96921e36,), "pipeline": "quantize | lorenzo | huffman"},
 )
 
 both = pytest.mark.parametrize("cls", CLASSES)
@@ -62,6 +62,7 @@ def test_attributes_repr_and_reconstruction(cls, given):
         ({"abs": 1.0, "preserv": (0.0,)}, "did you mean 'preserve'"),
         ({"abs": -1.0}, "not negative"),
         ({"abs": float("nan")}, "finite"),
+        ({"abs": 1.0, "pipeline": "defualt"}, "did you mean 'default'"),
     ],
     ids=str,
 )
@@ -178,7 +179,15 @@ NEWER = {"pw_rel": 0.01, "books": {"kind": "shared"}}
 
 @both
 @pytest.mark.parametrize(
-    "stored", [NEWER, {"abs": 0.5, **NEWER}, {"abs": 0.5, "preserve": None}, {}], ids=str
+    "stored",
+    [
+        NEWER,
+        {"abs": 0.5, **NEWER},
+        {"abs": 0.5, "preserve": None},
+        {"abs": 0.5, "pipeline": "later"},
+        {},
+    ],
+    ids=str,
 )
 def test_metadata_of_a_newer_version_decodes_and_is_kept_but_does_not_encode(cls, stored):
     metadata = {"name": cls.codec_id, "configuration": stored}

@@ -12,11 +12,11 @@ from itertools import chain
 
 from fzdask.scheduling.backfill import backfill, backfilled_johnson
 from fzdask.scheduling.instance import Instance, Placement
-from fzdask.scheduling.johnson import perturbed_orders, starting_orders
+from fzdask.scheduling.johnson import knapsack_order, perturbed_orders, starting_orders
 from fzdask.scheduling.kernels.search import local_search
 from fzdask.scheduling.listing import extended_johnson, place
 
-__all__ = ["improve", "multi_start", "work_of"]
+__all__ = ["first_plans", "improve", "multi_start", "work_of"]
 
 STARTS = 16
 
@@ -26,41 +26,57 @@ def work_of(seconds: float) -> int:
     return int(seconds * 1e9)
 
 
-def multi_start(
-    instance: Instance, *, budget: int, seed: int = 0, target: int = 0, starts: int = STARTS
-) -> Placement:
-    """The best of Johnson's order with and without backfilling and of `starts` other orders.
+def first_plans(instance: Instance, *, target: int = 0) -> Placement:
+    """The best of Johnson's order with and without backfilling and of the knapsack order.
 
-    The other orders (`starting_orders`, then `perturbed_orders`) are backfilled one by one until
-    `budget` work is used up or a makespan of `target` ns is reached. Johnson's order and the
-    first of the others are always tried, whatever the budget.
-
-    Priority rules on perturbed durations as a source of starts: Hart and Shogan, Operations
-    Research Letters 6 (1987) 107.
+    What every search begins with, whatever its budget; stops at a makespan of `target` ns.
     """
     best = backfilled_johnson(instance)
-    work = best.work
-    evaluations = 1
-
-    def keep(trial: Placement) -> None:
-        nonlocal best, work, evaluations
-        work += trial.work
-        evaluations += 1
-        if trial.makespan < best.makespan:
-            best = trial
-
     if best.makespan > target:
-        keep(extended_johnson(instance))
+        best = _better(best, extended_johnson(instance))
+    if best.makespan > target:
+        order = knapsack_order(instance.compress, instance.write)
+        best = _better(best, backfill(instance, order, method="knapsack+backfill"))
+    return best
+
+
+def multi_start(
+    instance: Instance,
+    start: Placement | None = None,
+    *,
+    budget: int,
+    seed: int = 0,
+    target: int = 0,
+    starts: int = STARTS,
+) -> Placement:
+    """The best of `start` (default: `first_plans`) and of `starts` other orders, backfilled.
+
+    The orders of `starting_orders` come first, then those of `perturbed_orders`, one by one
+    until `budget` work is used up or a makespan of `target` ns is reached. Priority rules on
+    perturbed durations as a source of starts: Hart and Shogan, Operations Research Letters 6
+    (1987) 107.
+    """
+    best = first_plans(instance, target=target) if start is None else start
+    one = best.work // best.evaluations
+    if best.makespan <= target or best.work + one > budget:
+        return best
     rules = starting_orders(instance.compress, instance.write, instance.release)
-    del rules["johnson"]
-    count = max(0, starts - len(rules))
-    perturbed = perturbed_orders(instance.compress, instance.write, count, seed)
-    named = chain(rules.items(), (("perturbed", order) for order in perturbed))
-    for k, (name, order) in enumerate(named):
-        if best.makespan <= target or (k > 0 and work + best.work > budget):
+    perturbed = perturbed_orders(
+        instance.compress, instance.write, max(0, starts - len(rules)), seed
+    )
+    for name, order in chain(rules.items(), (("perturbed", order) for order in perturbed)):
+        if best.makespan <= target or best.work + one > budget:
             break
-        keep(backfill(instance, order, method=f"{name}+backfill"))
-    return replace(best, evaluations=evaluations, work=work)
+        best = _better(best, backfill(instance, order, method=f"{name}+backfill"))
+    return best
+
+
+def _better(best: Placement, trial: Placement) -> Placement:
+    """The shorter plan, with the cost of both."""
+    kept = trial if trial.makespan < best.makespan else best
+    return replace(
+        kept, evaluations=best.evaluations + trial.evaluations, work=best.work + trial.work
+    )
 
 
 def improve(

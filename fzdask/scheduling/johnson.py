@@ -85,9 +85,9 @@ def perturbed_orders(compress: Ints, write: Ints, count: int, seed: int) -> Iter
 
 
 def starting_orders(compress: Ints, write: Ints, release: Ints) -> dict[str, Ints]:
-    """The orders that a multi-start begins with, by name, the most promising first.
+    """What a multi-start tries after Johnson's and the knapsack order, most promising first.
 
-    Besides those above: the longest write first, which leaves short ones to fill what is left
+    Among them the longest write first, which leaves short ones to fill what is left
     of the holes (first fit decreasing, Johnson, Demers, Ullman, Garey and Graham, SIAM Journal
     on Computing 3 (1974) 299); "palmer", the slope index for two machines (Palmer, Operational
     Research Quarterly 16 (1965) 101), by write minus compression.
@@ -97,8 +97,6 @@ def starting_orders(compress: Ints, write: Ints, release: Ints) -> dict[str, Int
         return np.argsort(-key, kind="stable").astype(np.int64, copy=False)
 
     return {
-        "johnson": johnson_order(compress, write),
-        "knapsack": knapsack_order(compress, write),
         "root knapsack": knapsack_order(compress, write, 0.5),
         "longest write": descending(write),
         "palmer": descending(write - compress),

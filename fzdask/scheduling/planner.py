@@ -14,7 +14,7 @@ from fzdask.scheduling.assign import balance, eligible_workers
 from fzdask.scheduling.backfill import backfilled_generation, backfilled_johnson
 from fzdask.scheduling.bound import Pool, lower_bound
 from fzdask.scheduling.exact import brute_force
-from fzdask.scheduling.improve import improve, multi_start, work_of
+from fzdask.scheduling.improve import first_plans, improve, multi_start, work_of
 from fzdask.scheduling.instance import Instance, Ints, Placement, durations, holes_of
 from fzdask.scheduling.listing import (
     extended_johnson,
@@ -24,6 +24,7 @@ from fzdask.scheduling.listing import (
 )
 from fzdask.scheduling.model import Busy, Job, Storage, Worker, to_ns
 from fzdask.scheduling.plan_record import Plan
+from fzdask.scheduling.rebalance import rebalance
 
 __all__ = ["METHODS", "Plan", "plan"]
 
@@ -43,6 +44,7 @@ METHODS = ("auto", "multi-start", *_FIXED)
 """What `plan` takes as `method`."""
 
 MULTI_START_SHARE = 4  # multi-start gets a quarter of the budget, the local search the rest
+REBALANCE_SHARE = 3  # before that, moving jobs between workers gets up to a third
 
 
 def plan(
@@ -71,7 +73,7 @@ def plan(
         "two-list" (also with "+backfill"), or "exact" (8 jobs a worker at most).
     budget : float
         For "auto" and "multi-start", in nominal seconds: what the search takes on one core of
-        2024, whatever it takes here. The two plans in Johnson's order are always made.
+        2024, whatever it takes here. The plans of `first_plans` are always made.
     storage : Storage, optional
         A bandwidth that the writes of all workers, or of every node, share.
     seed : int
@@ -114,11 +116,20 @@ def plan(
         times.rate,
         times.capacity,
     )
-    groups = _groups(whole, storage, nodes)
     pools = _pools(low, high, len(workers), storage, nodes)
-    floor = to_ns(max(w.busy.iteration for w in workers)) if stop_when_hidden else 0
+    bound = lower_bound(whole, pools)
+    floor = bound
+    if stop_when_hidden:
+        floor = max(floor, to_ns(max(w.busy.iteration for w in workers)))
+    work = 0
+    if method not in _FIXED and storage is None and np.any(high - low > 1):
+        place, work = rebalance(
+            whole, low, high, budget=work_of(budget) // REBALANCE_SHARE, target=floor
+        )
+        whole = replace(whole, worker=place)
+    groups = _groups(whole, storage, nodes)
     parts = [(jobs_of, whole.part(jobs_of, members)) for jobs_of, members in groups]
-    done = _plan_parts([part for _, part in parts], method, work_of(budget), seed, floor)
+    done = _plan_parts([part for _, part in parts], method, work_of(budget) - work, seed, floor)
     return _record(
         jobs,
         workers,
@@ -127,7 +138,8 @@ def plan(
         whole,
         [jobs_of for jobs_of, _ in parts],
         done,
-        lower_bound(whole, pools),
+        bound,
+        work,
     )
 
 
@@ -201,24 +213,21 @@ def _plan_parts(
     """Plan every group; with a budget, those that end last first, each as far as it matters."""
     if method in _FIXED:
         return [_FIXED[method](part) for part in parts]
-    bounds = [lower_bound(part) for part in parts]
     # No group needs to end before the earliest possible end of the group that must end last.
-    floor = max([floor, *bounds])
-    done = [multi_start(part, budget=0, target=floor) for part in parts]
+    if len(parts) > 1:
+        floor = max([floor, *(lower_bound(part) for part in parts)])
+    done = [first_plans(part, target=floor) for part in parts]
     left = budget
     waiting = sum(part.size for part in parts)
     for g in sorted(range(len(parts)), key=lambda g: -done[g].makespan):
         share = left * parts[g].size // max(1, waiting)
         waiting -= parts[g].size
-        if done[g].makespan <= floor:
-            continue
-        before = done[g].work
-        quarter = share // MULTI_START_SHARE if method == "auto" else share
-        best = multi_start(parts[g], budget=quarter, seed=seed, target=floor)
+        starts = share // MULTI_START_SHARE if method == "auto" else share
+        best = multi_start(parts[g], done[g], budget=starts, seed=seed, target=floor)
         if method == "auto":
             best = improve(parts[g], best, budget=share - best.work, seed=seed, target=floor)
         left -= best.work
-        done[g] = replace(best, work=best.work + before)
+        done[g] = best
     return done
 
 
@@ -231,6 +240,7 @@ def _record(
     members: list[Ints],
     done: list[Placement],
     bound: int,
+    work: int,
 ) -> Plan:
     c_start = np.zeros(len(jobs), np.int64)
     w_start = np.zeros(len(jobs), np.int64)
@@ -259,5 +269,5 @@ def _record(
         backfilled,
         bound,
         sum(placed.evaluations for placed in done),
-        sum(placed.work for placed in done),
+        work + sum(placed.work for placed in done),
     )

@@ -26,7 +26,9 @@ from fzdask.errors import ConfigError, FormatError
 __all__ = ["Huffman"]
 
 NO_TABLE = np.zeros(0, np.uint64)
-WORST_BITS = codebook.MAX_LENGTH + 64  # of one value, for the bound on what a chunk can read
+WORST_BITS = (
+    codebook.MAX_LENGTH + symbols.ESCAPE_BITS + 64
+)  # of one value: how far a group can read
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
-from format_cases import field, raw_bits, whole_field, with_outliers
+from format_cases import field, raw_bits, whole_field
 from numcodecs import zstd
 from stream_parts import Parts, seal, split
 
@@ -27,7 +27,7 @@ def parts(array, **config) -> Parts:
 
 def default() -> Parts:
     """Floats through quantize | lorenzo | huffman | zstd, in four groups, with outliers."""
-    x = np.tile(whole_field((10, 100), 2, step=60) / 64, (1, 1)).astype("f4")
+    x = (whole_field((10, 100), 2, step=60) / 64).astype("f4")
     x.reshape(-1)[5:9] = np.nan
     return parts(x, abs=1 / 16, pipeline="quantize | lorenzo | huffman(group=256) | zstd")
 
@@ -263,6 +263,22 @@ def _nested_bombs() -> Iterator[tuple[str, bytes]]:
         )
         fields = split(base.join(sizes=[entry.sizes]))[0]
         yield f"{depth} nested frames", seal(fields, inner)
+    frame = bytes(zstd.compress(bytes(1 << 26), 1))
+    inner = bytes(zstd.compress(frame, 1))
+    yield "2 nested frames of true sizes", _bytes_of((1 << 26, len(frame), len(inner)), inner)
+    long = b"\x28\xb5\x2f\xfd\xa0" + (1 << 30).to_bytes(4, "little")
+    long += (100_000 << 3 | 1).to_bytes(3, "little") + bytes(100_000)  # one raw block, the last
+    yield "one block told to be a gigabyte", _bytes_of((1 << 30, len(long)), long)
+
+
+def _bytes_of(sizes: tuple[int, ...], frame: bytes) -> bytes:
+    """A stream of bytes whose one section has these sizes."""
+    stages = (StageEntry(SHUFFLE, b""), *[StageEntry(ZSTD, b"")] * (len(sizes) - 1))
+    entry = SectionEntry(0, 0, (1 << len(sizes) - 1) - 1, sizes)
+    base = BASES["shuffled"].alter(
+        dtype=np.dtype("u1"), shape=sizes[:1], stages=stages, sections=(entry,)
+    )
+    return seal(split(base.join(sizes=[sizes]))[0], frame)
 
 
 def huffman() -> Iterator[tuple[str, bytes]]:
@@ -357,13 +373,8 @@ def outliers() -> Iterator[tuple[str, bytes]]:
     yield "outliers without places", base.with_raw(runs, b"").join()
     yield "places without outliers", base.with_raw(values, b"").join()
     yield "half an outlier", base.with_raw(values, four + b"\0\0").join()
-    yield "outliers for all, and one more", with_outliers_of(base, n + 1)
-
-
-def with_outliers_of(base: Parts, count: int) -> bytes:
-    """A stream whose outliers are that many, from the first element on."""
-    runs, values = base.index(0, 1), base.index(0, 2)
-    return base.with_raw(runs, b"\0" + varint(count)).with_raw(values, bytes(4 * count)).join()
+    more = base.with_raw(runs, b"\0" + varint(n + 1)).with_raw(values, bytes(4 * n + 4))
+    yield "outliers for all, and one more", more.join()
 
 
 def _u2(sizes: np.ndarray) -> bytes:
@@ -381,6 +392,3 @@ GROUPS = (shapes, bounds, dtypes, chains, sections, frames, huffman, outliers)
 def all_hostile() -> Iterator[tuple[str, bytes]]:
     for group in GROUPS:
         yield from group()
-
-
-__all__ = ["BASES", "GROUPS", "all_hostile", "with_outliers", "with_outliers_of"]

@@ -9,24 +9,16 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr_arrays import create
 
 from fzdask import FZArrayCodec, FZCodec, UnsupportedDtypeError
-
-
-def create(store, data, zarr_format, encoding, **more):
-    """Create and fill an array. (Zarr before 3.1.3 loses chunks with data= and shards=.)"""
-    z = zarr.create_array(
-        store, shape=data.shape, dtype=data.dtype, zarr_format=zarr_format, **encoding, **more
-    )
-    z[...] = data
-    return z
 
 
 def test_array_keeps_the_bound_also_in_padded_edge_chunks(
     tmp_path, field, worst, zarr_format, encode_as
 ):
     codec = FZCodec(abs=0.01)
-    written = create(tmp_path / "a.zarr", field, zarr_format, encode_as(codec))
+    written = create(field, tmp_path / "a.zarr", zarr_format=zarr_format, **encode_as(codec))
     opened = zarr.open_array(tmp_path / "a.zarr")
     for z in (written, opened):
         assert worst(z[:], field) <= 0.01
@@ -59,7 +51,7 @@ def stored_codecs(path, zarr_format):
 
 def test_stored_metadata_is_readable(tmp_path, field, layout, zarr_format, encode_as):
     encoding = encode_as(FZCodec(abs=np.float32(0.25), preserve=-999))
-    create(tmp_path / "a.zarr", field, zarr_format, encoding)
+    create(field, tmp_path / "a.zarr", zarr_format=zarr_format, **encoding)
     configuration = {"abs": 0.25, "preserve": [-999]}
     want = {
         "v2": {"id": "fzdask", **configuration},
@@ -86,7 +78,7 @@ def test_stored_metadata_is_readable(tmp_path, field, layout, zarr_format, encod
     ids=str,
 )
 def test_dictionary_forms(field, worst, calls, zarr_format, encoding):
-    z = create({}, field, zarr_format, {"chunks": (8, 8), **encoding})
+    z = create(field, zarr_format=zarr_format, **encoding)
     assert worst(z[:], field) <= 0.01
     assert {c.abs for c in calls.configs} == {0.01}
 
@@ -100,8 +92,8 @@ def test_misspelt_key_in_a_dictionary_is_an_error_on_writing(field):
 
 def test_zarr_looks_up_the_codec_by_name_without_importing_fzdask(tmp_path, field, run_python):
     for zarr_format in (2, 3):
-        encoding = {"chunks": (8, 8), "compressors": FZCodec(abs=0.01)}
-        create(tmp_path / f"{zarr_format}.zarr", field, zarr_format, encoding)
+        path = tmp_path / f"{zarr_format}.zarr"
+        create(field, path, zarr_format=zarr_format, compressors=FZCodec(abs=0.01))
     np.save(tmp_path / "field.npy", field)
     run_python(
         """
@@ -161,7 +153,7 @@ def test_no_dtype_makes_an_array_fail(name, where):
     chunks = tuple(max(1, n // 2 + 1) for n in data.shape)
     with warnings.catch_warnings():  # Zarr: "no Zarr v3 specification" of some dtypes
         warnings.simplefilter("ignore")
-        z = create({}, data, 2 if where == "v2" else 3, {"chunks": chunks, **encoding})
+        z = create(data, chunks=chunks, zarr_format=2 if where == "v2" else 3, **encoding)
         got = np.asarray(z[...])
     assert got.dtype == data.dtype
     assert exact_part(got, data) <= 0.01
@@ -215,7 +207,7 @@ def test_partial_read_of_a_shard_decodes_only_the_chunks_it_needs(tmp_path, fiel
     how = {"compressors": codec} if shape == "compressors" else {"serializer": codec.serializer}
     if shape == "serializer":
         how["compressors"] = None
-    create(tmp_path / "a.zarr", field[:32, :24], 3, {"chunks": (8, 6), "shards": (32, 24), **how})
+    create(field[:32, :24], tmp_path / "a.zarr", chunks=(8, 6), shards=(32, 24), **how)
     assert len(calls.encoded) == 16
     z = zarr.open_array(tmp_path / "a.zarr", mode="r")
     for selection, decodes in (
@@ -233,7 +225,7 @@ def test_partial_read_of_a_shard_decodes_only_the_chunks_it_needs(tmp_path, fiel
 def test_partial_write_of_a_chunk_keeps_the_bound_for_new_values(
     field, worst, zarr_format, encode_as
 ):
-    z = create({}, field, zarr_format, encode_as(FZCodec(abs=0.01)))
+    z = create(field, zarr_format=zarr_format, **encode_as(FZCodec(abs=0.01)))
     z[3:20, 5] = 7.0
     want = field.copy()
     want[3:20, 5] = 7.0
@@ -245,7 +237,7 @@ def test_partial_write_of_a_chunk_keeps_the_bound_for_new_values(
 def test_resize_and_attributes_rewrite_the_metadata_and_keep_the_codec(
     tmp_path, field, zarr_format, encode_as
 ):
-    z = create(tmp_path / "a.zarr", field, zarr_format, encode_as(FZCodec(abs=0.01)))
+    z = create(field, tmp_path / "a.zarr", zarr_format=zarr_format, **encode_as(FZCodec(abs=0.01)))
     before = stored_codecs(tmp_path / "a.zarr", zarr_format)
     z.resize((40, 40))
     z.attrs["note"] = "changed"

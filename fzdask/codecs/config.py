@@ -70,6 +70,11 @@ class CodecConfig:
         if not isinstance(self.lossless, bool):
             raise ConfigError(f"FZCodec: lossless must be True or False; got {self.lossless!r}.")
         object.__setattr__(self, "preserve", _preserve_values(self.preserve))
+        if not isinstance(self.pipeline, str) and not hasattr(self.pipeline, "stages"):
+            raise ConfigError(
+                f"FZCodec: pipeline={self.pipeline!r} must be a preset's name, a text such as "
+                "'quantize | lorenzo | huffman | zstd', or a fzdask.Pipeline."
+            )
         object.__setattr__(self, "pipeline", str(self.pipeline))
         if self.codebook not in ("own", "shared") and not str(self.codebook).startswith("fitted:"):
             raise ConfigError(
@@ -117,7 +122,9 @@ class CodecConfig:
 
 def _bound_value(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ConfigError(f"FZCodec: {name} must be a real number; got {value!r}.")
+        raise ConfigError(
+            f"FZCodec: {name} must be a real number, as in {name}=1e-3; got {value!r}."
+        )
     try:
         number = float(value)
     except OverflowError:

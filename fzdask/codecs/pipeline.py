@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -75,7 +75,8 @@ class Pipeline:
                 fits = stage.takes == "array"
             if not fits:
                 raise ConfigError(
-                    f"Pipeline: {stage.name!r} takes {stage.takes}, but {before} gives {given}."
+                    f"Pipeline: {stage.name!r} takes {stage.takes}, but {before} gives {given}. "
+                    f"What takes {given}: {_takers(given)}."
                 )
             given = stage.gives
             before = repr(stage.name)
@@ -278,6 +279,11 @@ def _known() -> str:
     return ", ".join(BY_NAME)
 
 
+def _takers(given: str) -> str:
+    fitting = ("array",) if given == "array" else (given, "bytes")
+    return ", ".join(name for name, s in BY_NAME.items() if getattr(s, "takes", "") in fitting)
+
+
 def _parse_stage(part: str, text: str) -> Stage:
     match = _STAGE.fullmatch(part)
     if match is None:
@@ -291,11 +297,17 @@ def _parse_stage(part: str, text: str) -> Stage:
         near = difflib.get_close_matches(name, BY_NAME, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ConfigError(f"Pipeline: no stage {name!r}{hint} Known: {_known()}.")
-    try:
-        return stage(**_parse_options(options or "", name))
-    except TypeError as error:
-        valid = ", ".join(getattr(stage, "__dataclass_fields__", {})) or "none"
-        raise ConfigError(f"Pipeline: {name}: {error}. Valid options: {valid}.") from error
+    given = _parse_options(options or "", name)
+    valid = [f.name for f in fields(stage)]  # type: ignore[arg-type]
+    for option in given:
+        if option not in valid:
+            near = difflib.get_close_matches(option, valid, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ConfigError(
+                f"Pipeline: {name!r} has no option {option!r}{hint} "
+                f"Valid ones: {', '.join(valid) or 'none'}."
+            )
+    return stage(**given)
 
 
 def _parse_options(text: str, name: str) -> dict[str, Any]:

@@ -28,7 +28,9 @@ def test_a_bound_of_zero_was_taken_for_no_bound(name, dtype):
 
 @pytest.mark.parametrize("name", ["abs", "rel"])
 def test_a_bound_of_false_is_no_number(name):
-    with pytest.raises(ConfigError, match=f"{name} must be a real number; got False"):
+    with pytest.raises(
+        ConfigError, match=f"{name} must be a real number, as in {name}=1e-3; got False"
+    ):
         CodecConfig(**{name: False})
 
 

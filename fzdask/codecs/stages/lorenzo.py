@@ -18,6 +18,10 @@ from fzdask.errors import ConfigError, FormatError
 __all__ = ["Lorenzo", "axes_geometry", "choose_axes", "folded_shape"]
 
 MAX_AXES = 4
+# Axes of an earlier chunk are kept if on so many samples none cost 2 % less: on 29 real fields
+# in chunks of 64 KiB that made streams 0.1 % larger and took a quarter of the time.
+FEW_SAMPLES = 32
+MUCH_ALIKE = 1.02
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Lorenzo(ArrayStage):
         if isinstance(axes, str):
             valid = axes in ("auto", "all")
         else:
-            axes = (axes,) if isinstance(axes, int) else tuple(axes)
+            axes = tuple(axes) if isinstance(axes, tuple | list) else (axes,)
             object.__setattr__(self, "axes", axes)
-            valid = all(isinstance(a, int) and 0 <= a < MAX_AXES for a in axes)
+            valid = all(type(a) is int and 0 <= a < MAX_AXES for a in axes)
         if not valid:
             raise ConfigError(
                 f"lorenzo: axes={self.axes!r} must be 'auto', 'all' or numbers from 0 to "
@@ -71,13 +75,13 @@ class Lorenzo(ArrayStage):
         nd = len(folded_shape(form.shape))
         if self.axes == "auto":
             folded = folded_shape(form.shape)
-            shared = job.books if isinstance(job.books, SharedBooks) else None
-            subset = shared.recall_axes(folded) if shared else None
-            if subset is None:
-                sample, inv = job.sample if job.sample is not None else (data, 1.0)
+            sample, inv = job.sample if job.sample is not None else (data, 1.0)
+            if not isinstance(job.books, SharedBooks):
+                return choose_axes(sample, folded, inv, job.forced)
+            subset = job.books.recall_axes(folded)
+            if subset is None or not _still_good(subset, sample, folded, inv, job.forced):
                 subset = choose_axes(sample, folded, inv, job.forced)
-                if shared:
-                    shared.remember_axes(folded, subset)
+                job.books.remember_axes(folded, subset)
             return subset
         if self.axes == "all":
             return (1 << nd) - 1
@@ -143,11 +147,41 @@ def choose_axes(
     """
     if not folded or data.size < 2:
         return 0
-    samples = min(max(data.size // 256, 256), 2048, data.size)
-    costs = np.zeros(1 << len(folded), np.int64)
-    sampling.difference_costs(
-        data, forced, np.array(folded, np.int64), inv, LIMITS[8], samples, costs
-    )
+    costs = _costs(data, folded, inv, forced, min(max(data.size // 256, 256), 2048, data.size))
     if not costs.any():
         return (1 << len(folded)) - 1
     return int(costs.argmin())
+
+
+def _still_good(
+    subset: int,
+    data: NDArray[Any],
+    folded: tuple[int, ...],
+    inv: float,
+    forced: NDArray[np.uint8],
+) -> bool:
+    """Whether no other axes look better than those chosen for an earlier chunk."""
+    if not folded or data.size < FEW_SAMPLES:
+        return False
+    costs = _costs(data, folded, inv, forced, FEW_SAMPLES)
+    return bool(costs[subset] <= MUCH_ALIKE * costs.min())
+
+
+def _costs(
+    data: NDArray[Any],
+    folded: tuple[int, ...],
+    inv: float,
+    forced: NDArray[np.uint8],
+    samples: int,
+) -> NDArray[np.int64]:
+    """Estimated size of a sample for every subset of axes; all 0 where nothing can be sampled."""
+    costs = np.zeros(1 << len(folded), np.int64)
+    sampling.difference_costs(data, forced, _lengths(folded), inv, LIMITS[8], samples, costs)
+    return costs
+
+
+@lru_cache(maxsize=1024)
+def _lengths(folded: tuple[int, ...]) -> NDArray[np.int64]:
+    lengths = np.array(folded, np.int64)
+    lengths.setflags(write=False)
+    return lengths

@@ -70,12 +70,13 @@ class CodecConfig:
         if not isinstance(self.lossless, bool):
             raise ConfigError(f"FZCodec: lossless must be True or False; got {self.lossless!r}.")
         object.__setattr__(self, "preserve", _preserve_values(self.preserve))
-        if not isinstance(self.pipeline, str) and not hasattr(self.pipeline, "stages"):
+        pipeline: Any = self.pipeline
+        if not isinstance(pipeline, str) and not hasattr(pipeline, "stages"):
             raise ConfigError(
-                f"FZCodec: pipeline={self.pipeline!r} must be a preset's name, a text such as "
+                f"FZCodec: pipeline={pipeline!r} must be a preset's name, a text such as "
                 "'quantize | lorenzo | huffman | zstd', or a fzdask.Pipeline."
             )
-        object.__setattr__(self, "pipeline", str(self.pipeline))
+        object.__setattr__(self, "pipeline", str(pipeline))
         if self.codebook not in ("own", "shared") and not str(self.codebook).startswith("fitted:"):
             raise ConfigError(
                 f"FZCodec: codebook={self.codebook!r} must be 'own', 'shared' or what "

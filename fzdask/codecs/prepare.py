@@ -101,8 +101,8 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
     flat = flatten(array, order)
     forced = _preserved(flat, config.preserve)
     flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
-    if array.dtype.kind == "c" and forced.size:
-        forced = np.repeat(forced, 2)
+    if array.dtype.kind == "c":
+        forced = _pair_flags(flat, np.repeat(forced, 2))
     low, high = _range(flat, forced)
     kind, value = config.bound
     # Integers are subtracted as such: 2**60 and 2**60 + 200 are 256 apart in binary64.
@@ -145,6 +145,15 @@ def _preserved(flat: NDArray[Any], preserve: tuple[float, ...]) -> NDArray[np.ui
         if equal.any():
             flags = equal.view(np.uint8) if not flags.size else flags | equal.view(np.uint8)
     return flags
+
+
+def _pair_flags(flat: NDArray[Any], forced: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Flags of real and imaginary parts; a part beside NaN or inf is no finite value either."""
+    pairs = flat.reshape(-1, 2)
+    odd = np.zeros(pairs.shape[0], np.uint8) if not forced.size else forced[::2].copy()
+    for start in range(0, pairs.shape[0], BLOCK):
+        odd[start : start + BLOCK] |= ~np.isfinite(pairs[start : start + BLOCK]).all(axis=1)
+    return np.repeat(odd, 2) if odd.any() else NO_FLAGS
 
 
 def _range(flat: NDArray[Any], forced: NDArray[np.uint8]) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ class Foresight:
     margins : Margins, optional
         Fixed safety margins; default: chosen by the predictor, none otherwise.
     budget : float
-        Seconds that planning one snapshot of one class may take.
+        Of `plan`, in nominal seconds per snapshot and class.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Foresight:
         policy: Policy,
         knowledge: Knowledge,
         margins: Margins | None,
-        budget: float | None,
+        budget: float,
     ) -> None:
         self._crew = crew
         self._policy = policy
@@ -151,6 +151,8 @@ class Foresight:
         compress, write = compress[:n], write[:n]
         # Replicas and noise-free iterations ask for the same plan again and again.
         key = (c, busy, compress.tobytes(), write.tobytes())
+        if self._margins is None and self.learns:
+            margins = margins.pressed(*_loads(busy, compress, write))
         found = self._cache.get(key)
         if found is None:
             expected = [
@@ -165,6 +167,15 @@ class Foresight:
             np.ceil(compress * (1.0 + margins.compress)).astype(np.int64),
             np.ceil(write * (1.0 + margins.write)).astype(np.int64),
         )
+
+
+def _loads(busy: Busy, compress: Ints, write: Ints) -> tuple[float, float]:
+    """Work of a snapshot over the idle time of an iteration, for the two threads."""
+    loads = []
+    for taken, work in ((busy.compute, compress), (busy.background, write)):
+        idle = to_ns(busy.iteration) - sum(to_ns(b) - to_ns(a) for a, b in taken)
+        loads.append(int(work.sum()) / idle if idle > 0 else np.inf)
+    return loads[0], loads[1]
 
 
 def _mean_program(execution: Execution, c: int, classes: int) -> Program:

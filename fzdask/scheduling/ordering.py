@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fzdask.scheduling.backfill import backfilled_johnson
-from fzdask.scheduling.instance import Instance, Placement
 from fzdask.scheduling.johnson import johnson_order
 from fzdask.scheduling.model import Busy, Job, to_ns
 from fzdask.scheduling.planner import plan
@@ -19,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def order_jobs(
-    order: str, jobs: Sequence[Job], busy: Busy, budget: float | None
+    order: str, jobs: Sequence[Job], busy: Busy, budget: float
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """(order of compressions, of writes, planned starts of compressions, of writes), by position.
 
@@ -28,38 +26,20 @@ def order_jobs(
     Parameters
     ----------
     order : str
-        "fifo", "johnson", "backfill" (Johnson's order, backfilled) or a method of `plan`.
-    budget : float, optional
-        Of `plan`, in seconds.
+        "fifo" (as given), "johnson", or another method of `plan`, ordered by planned starts.
+    budget : float
+        Of `plan`, in nominal seconds.
     """
     n = len(jobs)
     if order in ("fifo", "johnson"):
         sequence = np.arange(n)
         if order == "johnson":
-            sequence = johnson_order(
-                np.array([to_ns(j.compress) for j in jobs], np.int64),
-                np.array([to_ns(j.write) for j in jobs], np.int64),
+            compress, write = (
+                np.array([to_ns(getattr(j, what)) for j in jobs], np.int64)
+                for what in ("compress", "write")
             )
+            sequence = johnson_order(compress, write)
         return sequence, sequence, np.zeros(n, np.int64), np.zeros(n, np.int64)
-    if n == 0:
-        empty = np.zeros(0, np.int64)
-        return empty, empty, empty, empty
-    if order == "backfill":
-        placed: Placement = backfilled_johnson(Instance.from_jobs(jobs, busy))
-        return _by_start(placed.compress_start, placed.write_start)
-    settings = {} if budget is None else {"budget": budget}
-    made = plan(jobs, busy, method=order, **settings)
-    place = {job.name: k for k, job in enumerate(jobs)}
-    starts = {"compute": np.zeros(n, np.int64), "background": np.zeros(n, np.int64)}
-    for task in made.tasks:
-        starts[task.machine][place[task.job]] = to_ns(task.start)
-    return _by_start(starts["compute"], starts["background"])
-
-
-def _by_start(first: Ints, second: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    return (
-        np.argsort(first, kind="stable"),
-        np.argsort(second, kind="stable"),
-        first,
-        second,
-    )
+    made = plan(jobs, busy, order, budget, stop_when_hidden=True)
+    first, second = made.compress_start_ns, made.write_start_ns
+    return np.argsort(first, kind="stable"), np.argsort(second, kind="stable"), first, second

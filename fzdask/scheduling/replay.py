@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fzdask.scheduling.crew import Crew, Dump, Execution
 from fzdask.scheduling.kernels import replay as kernel
 from fzdask.scheduling.kernels import replay_state as codes
+from fzdask.scheduling.kernels.timers import tree_size
 from fzdask.scheduling.model import to_ns
 from fzdask.scheduling.program import Distances
 from fzdask.scheduling.rivals import Policy
@@ -148,7 +149,7 @@ class Replay:
             s.plans[r, c, : release.size] = np.stack(columns, axis=1)
         s.jobs[r, :, :, codes.LEFT] = dump.compress
         s.jobs[r, :, :, codes.WRITE_TIME] = dump.write
-        s.jobs[r, :, :, codes.STATUS] = codes.PENDING
+        s.status[r] = np.where(dump.compress > 0, codes.PENDING, codes.UNRELEASED)
         s.jobs[r, :, :, codes.TOOK] = 0
         if crew.storage is not None:
             s.draws[r] = dump.nbytes / np.maximum(dump.write, 1)
@@ -180,7 +181,6 @@ def _rules(policy: Policy) -> Ints:
 def _state(crew: Crew, policy: Policy, trace: bool) -> codes.State:
     w, c, n, slots = crew.size, crew.classes, crew.width, policy.horizon
     groups = crew.first.size - 1
-    leaves = 1 << (w + groups - 1).bit_length()
     entries = 4096 if trace else 0
 
     def zeros(*shape: int) -> Ints:
@@ -210,13 +210,14 @@ def _state(crew: Crew, policy: Policy, trace: bool) -> codes.State:
         duration=zeros(w, 1),
         core=zeros(w, 1),
         jobs=zeros(slots, w, n, codes.N_JOB),
+        status=np.full((slots, w, n), codes.DONE, np.int8),
         draws=np.zeros((slots, w, n)),
         plans=zeros(slots, c, n, codes.N_PLAN),
         shots=zeros(slots, w, codes.N_SHOT),
         groups=ranges,
         fluid=fluid,
-        ends=np.full(2 * leaves, np.inf),
-        timers=np.full(2 * leaves, codes.INF, np.int64),
+        ends=np.full(tree_size(w), np.inf),
+        timers=np.full(tree_size(w + groups), codes.INF, np.int64),
         log_what=zeros(entries, 4),
         log_when=zeros(entries, 2),
     )

@@ -22,7 +22,7 @@ class Policy:
     synchronous : bool
         The simulation stops at the end of the iteration, compresses and writes block by block.
     order : str
-        "fifo", "johnson" (the order alone), or a method of `plan` whose order is used.
+        "fifo" or "johnson" (the orders alone), or another method of `plan`.
     skip : bool
         "Planned order, online skip": take the first task in order that fits the time expected
         to be left; without it only the very first is considered.
@@ -96,7 +96,7 @@ _ALL = (
     Policy("fifo", "first in first out, gated"),
     Policy("johnson", "Johnson, no backfilling", order="johnson"),
     Policy("timetable", "planned start times", order="auto", timetable=True),
-    Policy("paper", "Johnson + backfilling", order="backfill", skip=True),
+    Policy("paper", "Johnson + backfilling", order="johnson+backfill", skip=True),
     Policy("planned", "planned order, online skip", order="auto", skip=True),
     Policy("sliced", "... + slices", order="auto", skip=True, slice=0.5e-3),
     Policy("fzdask", "... + rolling horizon", order="auto", skip=True, slice=0.5e-3, horizon=2),

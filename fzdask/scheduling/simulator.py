@@ -111,7 +111,7 @@ def simulate(
     warmup: int = 3,
     margins: Margins | None = None,
     changes: Mapping[int, Busy | Worker | Sequence[Worker]] | None = None,
-    budget: float | None = None,
+    budget: float = 0.02,
     trace: bool = False,
 ) -> Simulation:
     """Replay iterations that each dump the snapshot of the one before, under one policy.
@@ -151,8 +151,8 @@ def simulate(
         Fixed safety margins; default: chosen from the errors of the forecasts.
     changes : mapping of iteration to workers, optional
         From that iteration on the workers have these busy intervals (same names, same order).
-    budget : float, optional
-        Seconds that planning may take per snapshot; default: the planner's own.
+    budget : float
+        Of `plan`, in nominal seconds per snapshot and worker (not per replica).
     trace : bool
         Return every task. Memory grows with the number of tasks.
 

@@ -9,8 +9,7 @@ background thread and then the compression take up work. docs/simulator.md has t
 
 from __future__ import annotations
 
-from numba import njit
-
+from fzdask.scheduling.kernels.borrowing import borrowing_njit
 from fzdask.scheduling.kernels.replay_pick import pick_compression, pick_write
 from fzdask.scheduling.kernels.replay_state import (
     APP,
@@ -70,11 +69,11 @@ from fzdask.scheduling.kernels.replay_state import (
     SERVED,
     SHARE,
     SLICE,
-    STATUS,
     SYNC,
     THREAD_TAKEN,
     TO_RUN,
     TOOK,
+    UNRELEASED,
     UPDATED,
     WAIT,
     WAKE_TIMER,
@@ -91,7 +90,7 @@ from fzdask.scheduling.kernels.timers import first_timer, set_timer
 ARRIVED_ALL, DEADLOCK, LOG_FULL = 0, 1, 2
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _note(count, log_what, log_when, kind, w, snapshot, what, start, end):
     """Add an entry to the log, if there is one; empty ones are left out."""
     i = count[LOGGED]
@@ -105,7 +104,7 @@ def _note(count, log_what, log_when, kind, w, snapshot, what, start, end):
         count[LOGGED] = i + 1
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _settle(S, w, t):
     """Processor sharing: bring the work left of application and compression up to date."""
     me = S.workers[w]
@@ -121,7 +120,7 @@ def _settle(S, w, t):
     me[RUN_LEFT] = max(0, me[RUN_LEFT] - mine)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _reschedule(S, w, t):
     """Processor sharing: timers for the work left at the present rates."""
     me = S.workers[w]
@@ -136,7 +135,7 @@ def _reschedule(S, w, t):
         me[COMPRESS_TIMER] = t + (-(-left * 1024 // share) if running else left)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _dump_is_due(S, w):
     """Whether a snapshot that has to be complete at the end of this iteration is not."""
     for r in range(S.snapshots.shape[0]):
@@ -145,7 +144,7 @@ def _dump_is_due(S, w):
     return False
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _application(S, w, t):
     """Let the application proceed until it has to wait for time, a thread or a task."""
     me = S.workers[w]
@@ -198,18 +197,18 @@ def _application(S, w, t):
         me[PC] = o + 1
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _compressed(S, r, w, j):
     """A compression is over: the write is ready, or the job done if there is none."""
     if S.jobs[r, w, j, WRITE_TIME] == 0:
-        S.jobs[r, w, j, STATUS] = DONE
+        S.status[r, w, j] = DONE
         S.shots[r, w, OPEN] -= 1
     else:
-        S.jobs[r, w, j, STATUS] = READY
+        S.status[r, w, j] = READY
         S.shots[r, w, READY_JOBS] += 1
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _on_application(S, w, t):
     """The operation in progress is over."""
     me = S.workers[w]
@@ -232,7 +231,7 @@ def _on_application(S, w, t):
     me[PC] += 1
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _on_compression(S, w, t):
     """The compression in progress is over, or gives way."""
     me = S.workers[w]
@@ -250,7 +249,7 @@ def _on_compression(S, w, t):
     _note(S.count, S.log_what, S.log_when, LOG_COMPRESS, w, which, j, me[PIECE], t)
     me[COMP_JOB] = -1
     if S.jobs[r, w, j, LEFT] > 0:
-        S.jobs[r, w, j, STATUS] = PENDING
+        S.status[r, w, j] = PENDING
         S.shots[r, w, HEAD1] = 0
     else:
         _compressed(S, r, w, j)
@@ -261,7 +260,7 @@ def _on_compression(S, w, t):
         me[APP] = PROCEEDS
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _on_background(S, w, t):
     """The core task or write in progress is over."""
     me = S.workers[w]
@@ -280,13 +279,13 @@ def _on_background(S, w, t):
         r = me[BACK_SLOT]
         j = me[BACK_JOB]
         S.jobs[r, w, j, TOOK] = t - me[BACK_START]
-        S.jobs[r, w, j, STATUS] = DONE
+        S.status[r, w, j] = DONE
         S.shots[r, w, OPEN] -= 1
         which = S.snapshots[r, WHICH]
         _note(S.count, S.log_what, S.log_when, LOG_WRITE, w, which, j, me[BACK_START], t)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _on_wake(S, w, t):
     """Timed starts. Jobs with nothing to compress are ready once released, without a thread."""
     me = S.workers[w]
@@ -296,7 +295,7 @@ def _on_wake(S, w, t):
         if S.shots[r, w, OPEN] == 0:
             continue
         for j in range(S.classes[c, JOBS]):
-            if S.jobs[r, w, j, STATUS] == PENDING and S.jobs[r, w, j, LEFT] == 0:
+            if S.status[r, w, j] == UNRELEASED:
                 at = S.snapshots[r, RELEASED] + S.plans[r, c, j, RELEASE]
                 if at <= t:
                     _compressed(S, r, w, j)
@@ -304,7 +303,7 @@ def _on_wake(S, w, t):
                     me[WAKE_TIMER] = min(me[WAKE_TIMER], at)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _start_background(S, w, t):
     """Start the next core task, or else the next write if the rules allow one now."""
     me = S.workers[w]
@@ -320,7 +319,7 @@ def _start_background(S, w, t):
     r, j = pick_write(S, w, t)
     if j < 0:
         return
-    S.jobs[r, w, j, STATUS] = WRITING
+    S.status[r, w, j] = WRITING
     S.shots[r, w, READY_JOBS] -= 1
     me[BACK_KIND] = WRITE
     me[BACK_SLOT] = r
@@ -336,7 +335,7 @@ def _start_background(S, w, t):
         set_timer(S.timers, S.workers.shape[0] + g, end)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _start_compression(S, w, t):
     """Start the next compression if the rules allow one now."""
     me = S.workers[w]
@@ -351,7 +350,7 @@ def _start_compression(S, w, t):
     r, j = pick_compression(S, w, t)
     if j < 0:
         return
-    S.jobs[r, w, j, STATUS] = COMPRESSING
+    S.status[r, w, j] = COMPRESSING
     if sharing:
         _settle(S, w, t)
     me[COMP_SLOT] = r
@@ -362,7 +361,7 @@ def _start_compression(S, w, t):
         _reschedule(S, w, t)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def _on_event(S, w, t):
     """The earliest event of a worker, at time t, and all that follows from it at once."""
     me = S.workers[w]
@@ -390,7 +389,7 @@ def _on_event(S, w, t):
     set_timer(S.timers, w, first)
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def run(S):
     """Process events until all workers are at the barrier; ARRIVED_ALL, DEADLOCK or LOG_FULL."""
     n = S.workers.shape[0]
@@ -398,7 +397,7 @@ def run(S):
     while S.count[ARRIVED] < n:
         if room > 0 and S.count[LOGGED] + 1 > room:
             return LOG_FULL
-        t = S.timers[1]
+        t = S.timers[0]
         if t >= INF:
             return DEADLOCK
         w = first_timer(S.timers)
@@ -416,7 +415,7 @@ def run(S):
     return ARRIVED_ALL
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def begin(S, t):
     """Let all workers start the iteration in S.count[ITERATION] at time t."""
     S.count[ARRIVED] = 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from fzdask.scheduling.kernels.borrowing import borrowing_njit
 from fzdask.scheduling.kernels.replay_state import (
     APP,
     AT_BARRIER,
@@ -21,7 +20,6 @@ from fzdask.scheduling.kernels.replay_state import (
     INF,
     ITERATION,
     JOBS,
-    LEFT,
     OP_START,
     OPEN,
     ORDER1,
@@ -37,7 +35,6 @@ from fzdask.scheduling.kernels.replay_state import (
     SLICE,
     START1,
     START2,
-    STATUS,
     TAIL,
     THREAD_TAKEN,
     TIMETABLE,
@@ -51,7 +48,7 @@ from fzdask.scheduling.kernels.replay_state import (
 )
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def compression_limit(rules, program, me, t, due):
     """Time by which a compression started now should end, so as not to delay the application."""
     if rules[GATE_COMPRESS] == 0 or rules[SLICE] >= 0 or rules[SHARE] > 0:
@@ -69,7 +66,7 @@ def compression_limit(rules, program, me, t, due):
     return t
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def write_limit(rules, program, classes, me, t, due):
     """Time by which a write started now should end: the next core task's expected launch."""
     if rules[GATE_WRITE] == 0:
@@ -90,7 +87,7 @@ def write_limit(rules, program, classes, me, t, due):
     return at + end + first
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def pick_compression(S, w, t):
     """(slot, job) of the compression to start now, or job -1; sets the timer to ask again."""
     me = S.workers[w]
@@ -108,13 +105,13 @@ def pick_compression(S, w, t):
         released = S.snapshots[r, RELEASED]
         limit = compression_limit(S.rules, S.program, me, t, S.snapshots[r, DUE] <= now)
         k = shot[HEAD1]
-        while k < n and S.jobs[r, w, S.plans[r, c, k, ORDER1], STATUS] != PENDING:
+        while k < n and S.status[r, w, S.plans[r, c, k, ORDER1]] != PENDING:
             k += 1
         shot[HEAD1] = k
         while k < n:
             j = S.plans[r, c, k, ORDER1]
             k += 1
-            if S.jobs[r, w, j, STATUS] != PENDING or S.jobs[r, w, j, LEFT] == 0:
+            if S.status[r, w, j] != PENDING:
                 continue
             at = released + S.plans[r, c, j, RELEASE]
             if timetable:
@@ -128,7 +125,7 @@ def pick_compression(S, w, t):
     return 0, -1
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def pick_write(S, w, t):
     """(slot, job) of the write to start now, or job -1; sets the timer to ask again."""
     me = S.workers[w]
@@ -145,13 +142,13 @@ def pick_write(S, w, t):
             continue
         limit = write_limit(S.rules, S.program, S.classes, me, t, S.snapshots[r, DUE] <= now)
         k = shot[HEAD2]
-        while k < n and S.jobs[r, w, S.plans[r, c, k, ORDER2], STATUS] in (WRITING, DONE):
+        while k < n and S.status[r, w, S.plans[r, c, k, ORDER2]] in (WRITING, DONE):
             k += 1
         shot[HEAD2] = k
         while k < n:
             j = S.plans[r, c, k, ORDER2]
             k += 1
-            status = S.jobs[r, w, j, STATUS]
+            status = S.status[r, w, j]
             if status in (WRITING, DONE):
                 continue
             if status != READY:

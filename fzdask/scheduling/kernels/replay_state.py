@@ -20,8 +20,8 @@ RUN, WAIT, LAUNCH, NEED, END = range(5)
 # What the application of a worker is doing; it never stays in PROCEEDS between events.
 RUNNING, WINDOW, THREAD_TAKEN, CORE_PENDING, DUMP_PENDING, AT_BARRIER, PROCEEDS = range(7)
 
-# Progress of a job.
-PENDING, COMPRESSING, READY, WRITING, DONE = range(5)
+# Progress of a job; UNRELEASED are those that need no compression, until their release.
+UNRELEASED, PENDING, COMPRESSING, READY, WRITING, DONE = range(6)
 
 # What a background thread is doing.
 IDLE, CORE, WRITE = range(3)
@@ -55,8 +55,8 @@ APP_TIMER, COMPRESS_TIMER, BACK_TIMER, WAKE_TIMER = range(14, 18)
 COMP_SLOT, COMP_JOB, PIECE = range(18, 21)
 BACK_KIND, BACK_SLOT, BACK_JOB, BACK_START, GROUP, N_WORKER = range(21, 27)
 
-# jobs[r, w, j]: compression left, length of the write, progress, how long the write took.
-LEFT, WRITE_TIME, STATUS, TOOK, N_JOB = range(5)
+# jobs[r, w, j]: compression left, length of the write, how long the write took.
+LEFT, WRITE_TIME, TOOK, N_JOB = range(4)
 
 # plans[r, c, k or j]: job at rank k of the two orders; planned starts, release and expected
 # durations of job j.
@@ -84,6 +84,7 @@ State = namedtuple(
         "duration",  # [w, o] of RUN and WAIT in this iteration
         "core",  # [w, core task]
         "jobs",
+        "status",  # [r, w, j] progress, int8
         "draws",  # [r, w, j] bytes per ns of a write, float
         "plans",
         "shots",

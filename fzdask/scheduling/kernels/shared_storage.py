@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from fzdask.scheduling.kernels.borrowing import borrowing_njit
 from fzdask.scheduling.kernels.replay_state import (
     BANDWIDTH,
     CLOCK,
@@ -22,24 +21,23 @@ from fzdask.scheduling.kernels.replay_state import (
     RATE,
     WRITES,
 )
-from fzdask.scheduling.kernels.timers import first_timer, set_timer
+from fzdask.scheduling.kernels.timers import first_timer, get_timer, set_timer
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def next_to_end(groups, ends, g):
     """Worker of the group whose write ends first; of equal ones the lowest."""
     # The last row of `groups` only says where the last group ends.
     if groups.shape[0] == 2:
         return first_timer(ends)
-    size = ends.size // 2
     best = groups[g, FIRST]
-    for w in range(groups[g, FIRST], groups[g + 1, FIRST]):
-        if ends[size + w] < ends[size + best]:
+    for w in range(best + 1, groups[g + 1, FIRST]):
+        if get_timer(ends, w) < get_timer(ends, best):
             best = w
     return best
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def change_writes(groups, fluid, ends, g, w, t, write, draws):
     """Start (`write` >= 0 is its length) or end (`write` < 0) a write of worker w at time t.
 
@@ -65,7 +63,7 @@ def change_writes(groups, fluid, ends, g, w, t, write, draws):
     if fluid[g, DRAWN] > fluid[g, BANDWIDTH]:
         rate = fluid[g, BANDWIDTH] / fluid[g, DRAWN]
     fluid[g, RATE] = rate
-    service = ends[ends.size // 2 + next_to_end(groups, ends, g)] - fluid[g, CLOCK]
+    service = get_timer(ends, next_to_end(groups, ends, g)) - fluid[g, CLOCK]
     if service <= 0.0:
         return t
     return t + math.ceil(service / rate)

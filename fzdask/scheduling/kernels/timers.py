@@ -1,36 +1,58 @@
 """A tournament tree: the earliest of many timers, each moved in O(log n), with no stale entries.
 
-`tree` has 2 * size entries; leaf i is `tree[size + i]`, the root `tree[1]` the minimum.
+Eight children a node, so that the children of a node are one line of cache: node 0 is the root
+and holds the minimum, the children of node i are 8 (i + 1) to 8 (i + 1) + 7, leaves come last.
 """
 
 from __future__ import annotations
 
-from numba import njit
+from fzdask.scheduling.kernels.borrowing import borrowing_njit
 
 
-@njit(nogil=True, cache=True)
+def tree_size(leaves: int) -> int:
+    """Length of the array for so many leaves; to be filled with the value of an unset timer."""
+    first, width = 0, 1
+    while width < leaves:
+        first, width = 8 * (first + 1), 8 * width
+    return first + width
+
+
+@borrowing_njit
+def _first_leaf(tree):
+    first = 0
+    while 8 * (first + 1) < tree.size:
+        first = 8 * (first + 1)
+    return first
+
+
+@borrowing_njit
+def get_timer(tree, leaf):
+    """Value of one leaf."""
+    return tree[_first_leaf(tree) + leaf]
+
+
+@borrowing_njit
 def set_timer(tree, leaf, value):
     """Set one leaf and repair the path to the root."""
-    size = tree.size // 2
-    i = size + leaf
+    i = _first_leaf(tree) + leaf
     tree[i] = value
-    i //= 2
-    while i >= 1:
-        least = min(tree[2 * i], tree[2 * i + 1])
+    while i > 0:
+        i = i // 8 - 1
+        children = 8 * (i + 1)
+        least = tree[children]
+        for k in range(children + 1, children + 8):
+            least = min(least, tree[k])
         if tree[i] == least:
-            break
+            return
         tree[i] = least
-        i //= 2
 
 
-@njit(nogil=True, cache=True)
+@borrowing_njit
 def first_timer(tree):
     """Leaf with the least value; of equal ones the lowest."""
-    size = tree.size // 2
-    least = tree[1]
-    i = 1
-    while i < size:
-        i *= 2
-        if tree[i] != least:
+    i = 0
+    while 8 * (i + 1) < tree.size:
+        i = 8 * (i + 1)
+        while tree[i] != tree[i // 8 - 1]:
             i += 1
-    return i - size
+    return i - _first_leaf(tree)

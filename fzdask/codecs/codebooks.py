@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import choice, codebook, huffman, symbols
-from fzdask.errors import ConfigError
+from fzdask.errors import ConfigError, FormatError
 
 __all__ = [
     "FITTED",
@@ -41,11 +41,13 @@ FITTED = "fitted:"
 TRY_RUNS = 0.7
 KEEP_RUNS = 0.7
 SAMPLE_GROUPS = 8
-DRIFT = 0.03  # a shared book may cost this much more, over the entropy, than when it was new
-MISFIT = 0.15  # over the entropy; a good book of few symbols may already cost 10 %
+DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more is built
+ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
+ACCEPTED = 0.005  # cost of a shared book that is taken all the same
+LEAST_BOOK = 24  # bits of the smallest compact form
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
 MOST_KEYS = 256
-CHOOSE_AXES_EVERY = 16
+_DUMPED = struct.Struct("<hHHd")
 SMOOTHING = 64  # weight of a count against that of a symbol that might come
 
 
@@ -114,11 +116,14 @@ class Codebook:
     @classmethod
     def build(cls, counts: NDArray[np.int64], mode: int) -> Codebook:
         """The best codebook for these counts."""
-        return cls(codebook.pack_lengths(codebook.code_lengths(counts)).tobytes(), mode)
+        lengths = codebook.code_lengths(counts)
+        book = cls(codebook.pack_lengths(lengths).tobytes(), mode)
+        book.__dict__["lengths"] = lengths  # known already
+        return book
 
     @classmethod
-    def build_shared(cls, counts: NDArray[np.int64], mode: int) -> Codebook:
-        """A codebook for counts like these: with an escape, and codes for what lies between."""
+    def build_shared(cls, counts: NDArray[np.int64], mode: int, escape: bool) -> Codebook:
+        """A codebook for counts like these: with codes for what lies between, and an escape."""
         weights = counts * SMOOTHING
         used = np.flatnonzero(counts[: symbols.DIRECT])
         reach = min(int(used[-1]) + 8, symbols.DIRECT) if used.size else 0
@@ -128,7 +133,7 @@ class Codebook:
             longest = symbols.RUN + np.flatnonzero(counts[symbols.RUN : symbols.ESCAPE])[-1]
             run = slice(symbols.RUN, int(longest) + 1)
             weights[run] = np.maximum(weights[run], 1)
-        weights[symbols.ESCAPE] = 1
+        weights[symbols.ESCAPE] = escape
         return cls.build(weights, mode)
 
     @property
@@ -173,6 +178,11 @@ class Coding:
     bits: int
     counts: NDArray[np.int64]
 
+    @property
+    def total_bits(self) -> int:
+        """Bits with those of the book's compact form."""
+        return self.bits + 8 * len(self.book.packed)
+
 
 def own_coding(coded: Any, group: int) -> Coding:
     """The best codebook for the symbols of one chunk, with runs where they pay."""
@@ -205,111 +215,169 @@ def _count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[
 
 
 def fitted_coding(coded: Any, group: int, book: Codebook) -> Coding:
-    """The given book or, where the chunk is too unlike its sample, the chunk's own."""
+    """The given book or, where a chunk's own makes a smaller stream, that."""
     counts = coded.counts
     if book.mode >= 0:
         counts, _ = _count_runs(coded, group, 1, book.mode)
     bits = int(huffman.coded_bits(counts, book.lengths))
-    if 0 <= bits <= (1 + MISFIT) * int(choice.entropy_bits(counts)) + 8 * len(book.packed):
+    # Even a book of the least size that coded at the entropy would be no better.
+    if 0 <= bits <= int(choice.entropy_bits(counts)) + LEAST_BOOK:
         return Coding(book, bits, counts)
-    return own_coding(coded, group)
+    own = own_coding(coded, group)
+    return Coding(book, bits, counts) if 0 <= bits <= own.total_bits else own
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A shared book, and what a book of its own cost the chunk that it was made from.
+
+    Attributes
+    ----------
+    book : Codebook
+        The shared book.
+    excess : float
+        Bits of the chunk with its own book over its entropy.
+    own_nbytes : int
+        Compact form of that book.
+    """
+
+    book: Codebook
+    excess: float
+    own_nbytes: int
+
+    def dump(self) -> bytes:
+        """The inverse of what :meth:`SharedBooks.load` reads."""
+        sizes = len(self.book.packed), self.own_nbytes
+        return _DUMPED.pack(self.book.mode, *sizes, self.excess) + self.book.packed
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The shared books of one run symbol, as the kernel takes them."""
+
+    entries: tuple[Shared, ...]
+    lengths: NDArray[np.uint8]
+    packed_bits: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, entries: tuple[Shared, ...]) -> Shelf:
+        """Put books on a shelf."""
+        lengths = np.empty((len(entries), symbols.ALPHABET), np.uint8)
+        for row, entry in zip(lengths, entries, strict=True):
+            row[:] = entry.book.lengths
+        return cls(entries, lengths, np.array([8 * len(e.book.packed) for e in entries], np.int64))
 
 
 @dataclass(eq=False)
 class SharedBooks:
     """Codebooks of earlier chunks of one variable and pipeline, for the next ones.
 
-    Safe to use from any number of threads. A chunk takes the book that codes it shortest; if
-    that costs more than ``drift`` above what the book cost when it was new (both over the
-    entropy of the chunk coded), the chunk brings a book of its own, which the next ones share.
+    Safe to use from any number of threads. A chunk takes the shared book that makes its stream
+    shortest, unless that seems to be longer than with a book of its own: then that is built, and
+    the smaller kept. If the difference is above ``drift``, the next chunks share it.
 
     Parameters
     ----------
     drift : float
-        Tolerated extra cost.
+        Cost of the shared books, relative to a chunk's own, above which a new one is added.
     """
 
     drift: float = DRIFT
     built: int = 0
     """Books built so far."""
-    _books: tuple[tuple[Codebook, float], ...] = ()
-    _runs: dict[int, bool] = field(default_factory=lambda: {-1: False})
-    _axes: dict[tuple[int, ...], tuple[int, int]] = field(default_factory=dict)
+    _books: tuple[Shared, ...] = ()
+    _shelves: dict[int, Shelf] = field(default_factory=dict)
+    _missed: int = 0  # chunks in a row that no book suited
+    _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def coding(self, coded: Any, group: int) -> Coding:
-        """A shared book that suits the symbols of one chunk, or a new one that is then shared."""
+        """A shared book for the symbols of one chunk or, if that is smaller, the chunk's own."""
         counts = coded.counts
-        mode = _run_symbol(counts, coded.z.size)
-        runs = self._runs.get(mode)  # whether they paid when a book for such a chunk was built
-        if runs:
-            counts, _ = _count_runs(coded, group, 1, mode)
-        if runs is not None:
-            found = self._best(counts, mode if runs else -1)
-            if found is not None:
-                return found
-        return self._renew(coded, group, mode)
+        own = None
+        if _run_symbol(counts, coded.z.size) >= 0:  # whether runs pay is the chunk's own matter
+            own = own_coding(coded, group)
+            counts = own.counts
+        shared = None
+        shelf = self._shelves.get(own.book.mode if own else -1)
+        if shelf is not None:
+            row, bits, entropy = choice.best_book(counts, shelf.lengths, shelf.packed_bits)
+            if row >= 0:
+                entry = shelf.entries[row]
+                shared = Coding(entry.book, bits, counts)
+                likely = entry.excess * entropy + 8 * entry.own_nbytes  # bits, with an own book
+                if own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
+                    self._missed = 0
+                    return shared
+        own = own or own_coding(coded, group)
+        if shared is not None and shared.total_bits <= (1 + ACCEPTED) * own.total_bits:
+            self._missed = 0
+            return shared
+        if shared is None or shared.total_bits > (1 + self.drift) * own.total_bits:
+            self._missed += 1
+            # Where no two chunks are alike, books are made in vain.
+            if self._missed <= MOST_BOOKS or self._missed % MOST_BOOKS == 0:
+                self._share(own)
+        return own
 
-    def _best(self, counts: NDArray[np.int64], mode: int) -> Coding | None:
-        """The book for that run symbol that codes these counts shortest, unless it drifted."""
-        books = [entry for entry in self._books if entry[0].mode == mode]
-        if not books:
-            return None
-        row, bits = choice.best_book(counts, np.array([b.lengths for b, _ in books], np.uint8))
-        if row < 0:
-            return None
-        book, excess = books[row]
-        if bits > (1 + self.drift) * excess * int(choice.entropy_bits(counts)):
-            return None
-        return Coding(book, int(bits), counts)
-
-    def _renew(self, coded: Any, group: int, mode: int) -> Coding:
-        own = own_coding(coded, group)
-        book = Codebook.build_shared(own.counts, own.book.mode)
-        bits = int(huffman.coded_bits(own.counts, book.lengths))
+    def _share(self, own: Coding) -> None:
+        book = Codebook.build_shared(own.counts, own.book.mode, own.bits > ESCAPE_FROM)
+        excess = own.bits / max(int(choice.entropy_bits(own.counts)), 1)
         with self._lock:
-            self._runs[mode] = book.mode >= 0
-            self._add(book, bits / max(int(choice.entropy_bits(own.counts)), 1))
-        return Coding(book, bits, own.counts)
+            self._add(Shared(book, excess, len(own.book.packed)))
 
-    def _add(self, book: Codebook, excess: float) -> None:
+    def _add(self, entry: Shared) -> None:
         self.built += 1
-        self._books = ((book, excess), *self._books)[:MOST_BOOKS]
+        gone = self._books[MOST_BOOKS - 1 :]
+        self._books = (entry, *self._books)[:MOST_BOOKS]
+        for mode in {e.book.mode for e in (entry, *gone)}:
+            self._shelves[mode] = Shelf.of(tuple(e for e in self._books if e.book.mode == mode))
 
     @property
     def newest(self) -> Codebook | None:
         """The book built last, if any."""
-        return self._books[0][0] if self._books else None
+        return self._books[0].book if self._books else None
 
     def recall_axes(self, shape: tuple[int, ...]) -> int | None:
-        """Axes to difference that were chosen for an earlier chunk, now and then forgotten."""
-        subset, left = self._axes.get(shape, (0, 0))
-        if left == 0:
-            return None
-        self._axes[shape] = (subset, left - 1)
-        return subset
+        """Axes to difference that were chosen for an earlier chunk of that folded shape."""
+        return self._axes.get(shape)
 
     def remember_axes(self, shape: tuple[int, ...], subset: int) -> None:
         """Keep the axes chosen for a chunk of that folded shape."""
-        self._axes[shape] = (subset, CHOOSE_AXES_EVERY)
+        self._axes[shape] = subset
 
     def dump(self) -> bytes:
         """The books in a few hundred bytes, to hand to another process."""
-        out = []
-        for book, excess in reversed(self._books):  # the newest last, so that it is found first
-            out.append(struct.pack("<hHd", book.mode, len(book.packed), excess) + book.packed)
-        return b"".join(out)
+        # The newest last, so that it is found first.
+        return b"".join(entry.dump() for entry in reversed(self._books))
 
     def load(self, dumped: bytes) -> None:
-        """Take over the books of another process."""
+        """Take over the books of another process.
+
+        Raises
+        ------
+        FormatError
+            The bytes are not what :meth:`dump` gave; nothing is then taken over.
+        """
+        entries = []
         at = 0
+        while at < len(dumped):
+            head = dumped[at : at + _DUMPED.size]
+            if len(head) < _DUMPED.size:
+                raise FormatError(f"SharedBooks.load: {len(dumped)} bytes end within a book.")
+            mode, size, own_nbytes, excess = _DUMPED.unpack(head)
+            at += _DUMPED.size + size
+            book = Codebook.of(dumped[at - size : at], mode)
+            valid = -1 <= mode < symbols.DIRECT and book.usable and 1 <= excess < np.inf
+            if at > len(dumped) or not valid:
+                raise FormatError(
+                    f"SharedBooks.load: these {len(dumped)} bytes hold no codebooks; give what "
+                    "SharedBooks.dump returned."
+                )
+            entries.append(Shared(book, excess, own_nbytes))
         with self._lock:
-            while at < len(dumped):
-                mode, size, excess = struct.unpack_from("<hHd", dumped, at)
-                at += 12
-                self._add(Codebook.of(dumped[at : at + size], mode), excess)
-                self._runs.setdefault(mode, mode >= 0)
-                at += size
+            for entry in entries:
+                self._add(entry)
 
 
 _registry: OrderedDict[Hashable, SharedBooks] = OrderedDict()

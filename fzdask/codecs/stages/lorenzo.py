@@ -183,5 +183,5 @@ def _costs(
 @lru_cache(maxsize=1024)
 def _lengths(folded: tuple[int, ...]) -> NDArray[np.int64]:
     lengths = np.array(folded, np.int64)
-    lengths.setflags(write=False)
+    lengths.setflags(write=False)  # shared by all who ask
     return lengths

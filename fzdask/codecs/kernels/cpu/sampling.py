@@ -49,6 +49,7 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     q = np.empty(subsets, np.int64)
     n = x.size
     taken = np.int64(0)
+    top = np.int64(0)
     costs[:] = 0
     random = np.uint64(1)
     for k in range(samples):
@@ -84,12 +85,13 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
         for b in range(subsets):
             s = symbol_of(zigzag(q[b]))
             counts[b, s] += 1
+            top = max(top, s)
             costs[b] += np.int64(extra_bits(s)) << _FRACTION
     if taken == 0:
         return
     whole = log2_fixed(taken)
     for b in range(subsets):
-        for s in range(ALPHABET):
+        for s in range(top + 1):
             c = counts[b, s]
             if c > 0:
                 # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen

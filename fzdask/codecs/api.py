@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,17 @@ def encode(array: Any, config: CodecConfig) -> bytes:
     return best
 
 
-def decode(stream: Any, codebook: str = "own") -> NDArray[Any]:
+def decode(
+    stream: Any, codebook: str = "own", check: Callable[[Header], None] | None = None
+) -> NDArray[Any]:
     """Decompress a stream; see :func:`decompress`.
 
     ``codebook`` is that of the codec's configuration: a fitted one is not in the stream.
+    ``check`` may refuse the array that the header describes, before anything is allocated for it.
     """
     header, blobs = unpack(stream)
+    if check is not None:
+        check(header)
     form = flat_form(header.dtype, header.shape, header.order)
     if not header.stages:
         flat = _read_stored(header, blobs)

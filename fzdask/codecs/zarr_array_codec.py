@@ -13,6 +13,7 @@ from fzdask.codecs import api
 from fzdask.codecs.zarr_chunk import chunk_config, host
 from fzdask.codecs.zarr_metadata import ConfiguredCodec
 from fzdask.errors import FormatError, UnsupportedDtypeError
+from fzdask.format import Header
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -77,15 +78,18 @@ class FZArrayCodec(ConfiguredCodec, ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(api.encode(array, config))
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        array = api.decode(host(chunk_bytes), self._decoding_codebook)
         native = np.dtype(chunk_spec.dtype.to_native_dtype())
-        if array.shape != tuple(chunk_spec.shape) or not _same_values(array.dtype, native):
-            raise FormatError(
-                f"The stream holds an array of shape {array.shape} and dtype {array.dtype}, but "
-                f"the Zarr metadata describes a chunk of shape {tuple(chunk_spec.shape)} and "
-                f"dtype {native}: the chunk belongs to another array, or the metadata has been "
-                "changed. Write the chunk again."
-            )
+
+        def check(header: Header) -> None:
+            if header.shape != tuple(chunk_spec.shape) or not _same_values(header.dtype, native):
+                raise FormatError(
+                    f"The stream holds an array of shape {header.shape} and dtype {header.dtype}, "
+                    f"but the Zarr metadata describes a chunk of shape {tuple(chunk_spec.shape)} "
+                    f"and dtype {native}: the chunk belongs to another array, or the metadata has "
+                    "been changed. Write the chunk again."
+                )
+
+        array = api.decode(host(chunk_bytes), self._decoding_codebook, check)
         array = array.astype(native, copy=False)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
 

@@ -13,6 +13,7 @@ from zarr.core.buffer import Buffer
 from fzdask.bounds import relative_bound
 from fzdask.codecs.config import CodecConfig
 from fzdask.errors import ConfigError, FormatError, UnsupportedDtypeError
+from fzdask.format import Header
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -170,16 +171,16 @@ def refuse_object(dtype: np.dtype[Any]) -> None:
         )
 
 
-def check_nbytes(array: Array, spec: ArraySpec) -> None:
-    """Raise `FormatError` unless a decoded chunk has the size that its metadata promises."""
+def check_nbytes(header: Header, spec: ArraySpec) -> None:
+    """Raise `FormatError` unless a stream holds a chunk of the size that its metadata promises."""
     dtype = chunk_dtype(spec)
     if dtype is None:
         return
     nbytes = math.prod(spec.shape) * dtype.itemsize
-    if array.nbytes != nbytes:
+    if header.nbytes != nbytes:
         raise FormatError(
-            f"The stream holds an array of shape {array.shape} and dtype {array.dtype} "
-            f"({array.nbytes} bytes), but the Zarr metadata describes a chunk of shape "
+            f"The stream holds an array of shape {header.shape} and dtype {header.dtype} "
+            f"({header.nbytes} bytes), but the Zarr metadata describes a chunk of shape "
             f"{tuple(spec.shape)} and dtype {dtype} ({nbytes} bytes): the chunk belongs to "
             "another array, or the metadata has been changed. Write the chunk again."
         )

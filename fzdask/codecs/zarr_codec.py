@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -210,8 +211,9 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(api.encode(array, config))
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        array = api.decode(host(chunk_bytes), self._decoding_codebook)
-        check_nbytes(array, chunk_spec)
+        array = api.decode(
+            host(chunk_bytes), self._decoding_codebook, partial(check_nbytes, spec=chunk_spec)
+        )
         # Memory order, as in Zarr v2: metadata migrated from v2 describes order='F' by a
         # transpose codec and '>f4' by a big-endian bytes codec, over the same chunks.
         return chunk_spec.prototype.buffer.from_bytes(memory_bytes(array).data)

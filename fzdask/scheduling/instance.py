@@ -211,7 +211,7 @@ class Placement:
     evaluations : int
         Number of plans that the heuristic looked at.
     work : int
-        What it cost, in counted units of about a nanosecond.
+        What it cost, in the units of `fzdask.scheduling.improve`.
     """
 
     compress_start: Ints

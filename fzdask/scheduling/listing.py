@@ -82,8 +82,8 @@ def one_list_greedy(
 
     Jobs are taken up in Johnson's order; each is tried at every position of the order so far,
     and ties go to the later position. This is the insertion of Nawaz, Enscore and Ham (Omega 11
-    (1983) 91). Looks at n (n + 1) / 2 plans, so O(n^3) time. Once `budget` work (about
-    nanoseconds) is used up the remaining jobs are appended.
+    (1983) 91). Looks at n (n + 1) / 2 plans, so O(n^3) time. Once `budget` work (see
+    `fzdask.scheduling.improve`) is used up the remaining jobs are appended.
     """
     return _greedy(instance, False, backfilling, budget, "one-list")
 

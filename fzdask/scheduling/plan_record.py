@@ -48,7 +48,7 @@ class Plan:
     evaluations : int
         Number of plans looked at.
     work : int
-        Work counted against the budget, in units of about a nanosecond.
+        Work counted against the budget, in the units of `fzdask.scheduling.improve`.
     """
 
     jobs: tuple[Job, ...]

@@ -72,8 +72,8 @@ def plan(
         "multi-start", "johnson+backfill", "johnson", "fifo+backfill", "fifo", "one-list",
         "two-list" (also with "+backfill"), or "exact" (8 jobs a worker at most).
     budget : float
-        For "auto" and "multi-start", in nominal seconds: what the search takes on one core of
-        2024, whatever it takes here. The plans of `first_plans` are always made.
+        For "auto" and "multi-start", in nominal seconds: about what the search takes on one
+        core, but counted in work and not by the clock. The plans of `first_plans` are always made.
     storage : Storage, optional
         A bandwidth that the writes of all workers, or of every node, share.
     seed : int

@@ -3,7 +3,7 @@
 `first` and `second` are the orders in which compressions and writes are placed; a partial plan
 names some of the jobs only. Times are int64 nanoseconds; of each machine the last hole has no
 end. Every function fills the starts `c_start` and `w_start`, indexed by job, and returns the
-makespan and the work done, in units of about a nanosecond.
+makespan and the work done, in units of one to two nanoseconds.
 """
 
 from __future__ import annotations
@@ -88,15 +88,15 @@ def _backfill_flat(first, second, p, c_start, w_start):
     ends = np.empty(room, np.int64)
     work = np.int64(100 + p.s1.size + p.s2.size)
     count = p.s1.size
-    starts[:count] = p.s1
-    ends[:count] = p.e1
+    flat_list.copy(p.s1, 0, count, starts, 0)
+    flat_list.copy(p.e1, 0, count, ends, 0)
     for k in range(first.size):
         j = first[k]
         c_start[j], count, units = flat_list.place(starts, ends, count, p.release[j], p.compress[j])
         work += units
     count = p.s2.size
-    starts[:count] = p.s2
-    ends[:count] = p.e2
+    flat_list.copy(p.s2, 0, count, starts, 0)
+    flat_list.copy(p.e2, 0, count, ends, 0)
     makespan = np.int64(0)
     for k in range(second.size):
         j = second[k]
@@ -134,8 +134,8 @@ def _copy_holes(starts, ends, offsets, jobs_of):
     s = np.empty(base[workers], np.int64)
     e = np.empty(base[workers], np.int64)
     for w in range(workers):
-        s[base[w] : base[w] + count[w]] = starts[offsets[w] : offsets[w + 1]]
-        e[base[w] : base[w] + count[w]] = ends[offsets[w] : offsets[w + 1]]
+        flat_list.copy(starts, offsets[w], offsets[w + 1], s, base[w])
+        flat_list.copy(ends, offsets[w], offsets[w + 1], e, base[w])
     return s, e, base, count
 
 
@@ -195,7 +195,7 @@ def _joint(first, second, p, backfilling, c_start, w_start):
     times = np.zeros(2 * second.size + 2, np.int64)  # what the writes placed so far draw
     levels = np.zeros(2 * second.size + 2, np.int64)
     steps = 1
-    last[:] = 0
+    last = np.zeros(workers, np.int64)
     makespan = np.int64(0)
     for k in range(second.size):
         j = second[k]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from fzdask.scheduling.kernels.flat_list import copy
 from fzdask.scheduling.kernels.schedule import schedule
 
 ROUNDS = 8
@@ -41,79 +42,82 @@ def _move(order, i, j, insert):
 
 
 @njit(nogil=True, cache=True)
-def local_search(first, second, p, budget, seed, target, tolerance):
+def _copied(order):
+    new = np.empty(order.size, np.int64)
+    copy(order, 0, order.size, new, 0)
+    return new
+
+
+@njit(nogil=True, cache=True)
+def local_search(first, second, one, makespan, p, budget, seed, target, tolerance):
     """Improve a pair of orders under backfilling until `target` or `budget` work is reached.
 
     The budget is spent in `ROUNDS` rounds. The first two keep every move that does not lengthen
-    the plan, one order serving both machines if it did so before. Later rounds restart from the
+    the plan; `one` says whether one order serves both machines. Later rounds restart from the
     best found, by turns after a few random moves, or accepting moves that lengthen the plan by
     less than a threshold that falls from `tolerance` to 0 (threshold accepting, Dueck and
     Scheuer 1990); the last two move the order of the writes on its own as well.
 
-    Returns the two best orders, their makespan, the number of plans evaluated and the work done.
+    Returns the two best orders, their makespan (`makespan`, with the orders given, where nothing
+    shorter was found), the number of plans evaluated and the work done.
     """
     n = first.size
-    state = np.array([np.uint64(seed) * np.uint64(2654435769) + np.uint64(88172645463325252)])
+    state = np.empty(1, np.uint64)
+    state[0] = np.uint64(seed) * np.uint64(2654435769) + np.uint64(88172645463325252)
     c_start = np.empty(n, np.int64)
     w_start = np.empty(n, np.int64)
-    best_first = first.copy()
-    best_second = second.copy()
-    best, work = schedule(first, second, p, True, c_start, w_start)
-    evaluations = 1
-    one = np.all(first == second)
-    now_first = first.copy()
-    now_second = second.copy()
+    best_first = _copied(first)
+    best_second = _copied(second)
+    best = makespan
+    now_first = _copied(first)
+    now_second = _copied(second)
     now = best
-    try_first = first.copy()
-    try_second = second.copy()
-    if n < 2:
-        return best_first, best_second, best, evaluations, work
-    begun = work
+    try_first = _copied(first)
+    try_second = _copied(second)
+    evaluations = 0
+    work = np.int64(0)
     for r in range(ROUNDS):
         start = work
-        stop = begun + (budget - begun) * (r + 1) // ROUNDS
+        stop = budget * (r + 1) // ROUNDS
         two = r >= ROUNDS - 2 or not one
         threshold = tolerance if r % 2 == 1 and r > 1 else np.int64(0)
         if r > 1:
-            now_first[:] = best_first
-            now_second[:] = best_second
-            now = best
+            copy(best_first, 0, n, now_first, 0)
+            copy(best_second, 0, n, now_second, 0)
             if r % 2 == 0:
                 for _ in range(max(1, n // 8)):
                     i = _draw(state, n)
                     j = _draw(state, n)
                     _move(now_first, i, j, True)
                     _move(now_second, i, j, True)
-                now, units = schedule(now_first, now_second, p, True, c_start, w_start)
-                work += units
-                evaluations += 1
+        fresh = True  # the plan that a round begins with is taken whatever it is worth
         while work < stop and best > target:
-            try_first[:] = now_first
-            try_second[:] = now_second
-            i = _draw(state, n)
-            j = _draw(state, n)
-            insert = _draw(state, 2) == 1
-            which = _draw(state, 3) if two else np.int64(0)  # both, the first, the second
-            if which != 2:
-                _move(try_first, i, j, insert)
-            if which != 1:
-                _move(try_second, i, j, insert)
+            copy(now_first, 0, n, try_first, 0)
+            copy(now_second, 0, n, try_second, 0)
+            if not fresh:
+                i = _draw(state, n)
+                j = _draw(state, n)
+                insert = _draw(state, 2) == 1
+                which = _draw(state, 3) if two else np.int64(0)  # both, the first, the second
+                if which != 2:
+                    _move(try_first, i, j, insert)
+                if which != 1:
+                    _move(try_second, i, j, insert)
             value, units = schedule(try_first, try_second, p, True, c_start, w_start)
             work += units + 60 + 4 * n
             evaluations += 1
             allowed = now
             if threshold > 0:
                 allowed += threshold * (stop - min(work, stop)) // max(stop - start, 1)
-            if value <= allowed:
+            if fresh or value <= allowed:
+                fresh = False
                 now = value
-                now_first[:] = try_first
-                now_second[:] = try_second
+                copy(try_first, 0, n, now_first, 0)
+                copy(try_second, 0, n, now_second, 0)
                 if value < best:
                     best = value
-                    best_first[:] = try_first
-                    best_second[:] = try_second
-        if best <= target:
-            break
+                    copy(try_first, 0, n, best_first, 0)
+                    copy(try_second, 0, n, best_second, 0)
     return best_first, best_second, best, evaluations, work
 
 
@@ -152,18 +156,18 @@ def insertion_greedy(jobs, p, two_lists, backfilling, budget):
                     if q > 0:
                         second[m - 1 - q], second[m - q] = second[m - q], second[m - 1 - q]
                 else:
-                    second[:m] = first[:m]
+                    copy(first, 0, m, second, 0)
                 value, units = schedule(first[:m], second[:m], p, backfilling, c_start, w_start)
                 work += units + 60
                 evaluations += 1
                 if best < 0 or value < best:
                     best = value
-                    best_first[:m] = first[:m]
-                    best_second[:m] = second[:m]
+                    copy(first, 0, m, best_first, 0)
+                    copy(second, 0, m, best_second, 0)
             if two_lists:  # back to the end
                 for q in range(m - 1):
                     second[q] = second[q + 1]
                 second[m - 1] = jobs[k]
-        first[:m] = best_first[:m]
-        second[:m] = best_second[:m]
+        copy(best_first, 0, m, first, 0)
+        copy(best_second, 0, m, second, 0)
     return first, second, evaluations, work

@@ -154,7 +154,7 @@ def test_overlapping_fields_are_refused_with_the_remedy():
         fzdask.compress(np.zeros(3, dtype), abs=1.0)
 
 
-@pytest.mark.parametrize("stream", [None, "text", 3, object()], ids=repr)
+@pytest.mark.parametrize("stream", [None, "text", 3, pytest.param(object(), id="object")], ids=repr)
 def test_what_is_no_buffer_is_no_stream(stream):
     for read in (fzdask.decompress, fzdask.inspect):
         with pytest.raises(FormatError, match=f"contiguous buffer, not {type(stream).__name__}"):

@@ -44,6 +44,7 @@ SAMPLE_GROUPS = 8
 DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more is built
 ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
 ACCEPTED = 0.005  # cost of a shared book that is taken all the same
+LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
 MOST_KEYS = 256
@@ -126,7 +127,7 @@ class Codebook:
         """A codebook for counts like these: with codes for what lies between, and an escape."""
         weights = counts * SMOOTHING
         used = np.flatnonzero(counts[: symbols.DIRECT])
-        reach = min(int(used[-1]) + 8, symbols.DIRECT) if used.size else 0
+        reach = min(int(used[-1]) * 5 // 4 + 8, symbols.DIRECT) if used.size else 0
         weights[:reach] = np.maximum(weights[:reach], 1)
         if mode >= 0:
             weights[mode] = 0
@@ -227,7 +228,7 @@ def fitted_coding(coded: Any, group: int, book: Codebook) -> Coding:
     return Coding(book, bits, counts) if 0 <= bits <= own.total_bits else own
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shared:
     """A shared book, and what a book of its own cost the chunk that it was made from.
 
@@ -239,11 +240,31 @@ class Shared:
         Bits of the chunk with its own book over its entropy.
     own_nbytes : int
         Compact form of that book.
+    counts : int64 array, optional
+        Symbol counts of the chunks that it was made from; None once it learns no more.
+    chunks : int
+        How many these are.
     """
 
     book: Codebook
     excess: float
     own_nbytes: int
+    counts: NDArray[np.int64] | None = None
+    chunks: int = 1
+
+    def taught(self, counts: NDArray[np.int64]) -> Shared:
+        """The entry with the counts of one more chunk like those before.
+
+        A book of one chunk fits the chance in its counts; one of several is better and smaller.
+        """
+        if self.counts is None:
+            return self
+        book, total, chunks = self.book, self.counts + counts, self.chunks + 1
+        if chunks in LESSONS:
+            escape = bool(book.lengths[symbols.ESCAPE])
+            book = Codebook.build_shared(total, book.mode, escape)
+        kept = None if chunks == LESSONS[-1] else total
+        return Shared(book, self.excess, self.own_nbytes, kept, chunks)
 
     def dump(self) -> bytes:
         """The inverse of what :meth:`SharedBooks.load` reads."""
@@ -299,39 +320,56 @@ class SharedBooks:
             own = own_coding(coded, group)
             counts = own.counts
         shared = None
+        complete = False
         shelf = self._shelves.get(own.book.mode if own else -1)
         if shelf is not None:
-            row, bits, entropy = choice.best_book(counts, shelf.lengths, shelf.packed_bits)
-            if row >= 0:
-                entry = shelf.entries[row]
-                shared = Coding(entry.book, bits, counts)
-                likely = entry.excess * entropy + 8 * entry.own_nbytes  # bits, with an own book
-                if own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
-                    self._missed = 0
-                    return shared
+            found = choice.best_book(counts, shelf.lengths, shelf.packed_bits)
+            row, bits, entropy, complete = found
+            entry = shelf.entries[row]
+            shared = Coding(entry.book, bits, counts)
+            likely = entry.excess * entropy + 8 * entry.own_nbytes  # bits, with an own book
+            if complete and own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
+                self._teach(entry, counts)
+                return shared
         own = own or own_coding(coded, group)
-        if shared is not None and shared.total_bits <= (1 + ACCEPTED) * own.total_bits:
-            self._missed = 0
-            return shared
-        if shared is None or shared.total_bits > (1 + self.drift) * own.total_bits:
-            self._missed += 1
-            # Where no two chunks are alike, books are made in vain.
-            if self._missed <= MOST_BOOKS or self._missed % MOST_BOOKS == 0:
-                self._share(own)
+        if shared and shared.total_bits <= (1 + self.drift) * own.total_bits:
+            self._teach(entry, counts)
+            accepted = complete and shared.total_bits <= (1 + ACCEPTED) * own.total_bits
+            return shared if accepted else own
+        self._missed += 1
+        # Where no two chunks are alike, books are made in vain.
+        if self._missed <= MOST_BOOKS or self._missed % MOST_BOOKS == 0:
+            self._share(own)
         return own
+
+    def _teach(self, entry: Shared, counts: NDArray[np.int64]) -> None:
+        self._missed = 0
+        if entry.counts is not None:
+            taught = entry.taught(counts)
+            with self._lock:
+                # Of two threads that teach the same entry at once, one is not heard.
+                self._books = tuple(taught if e is entry else e for e in self._books)
+                self._fill_shelf(entry.book.mode)
 
     def _share(self, own: Coding) -> None:
         book = Codebook.build_shared(own.counts, own.book.mode, own.bits > ESCAPE_FROM)
         excess = own.bits / max(int(choice.entropy_bits(own.counts)), 1)
         with self._lock:
-            self._add(Shared(book, excess, len(own.book.packed)))
+            self._add(Shared(book, excess, len(own.book.packed), own.counts))
 
     def _add(self, entry: Shared) -> None:
         self.built += 1
         gone = self._books[MOST_BOOKS - 1 :]
         self._books = (entry, *self._books)[:MOST_BOOKS]
         for mode in {e.book.mode for e in (entry, *gone)}:
-            self._shelves[mode] = Shelf.of(tuple(e for e in self._books if e.book.mode == mode))
+            self._fill_shelf(mode)
+
+    def _fill_shelf(self, mode: int) -> None:
+        entries = tuple(e for e in self._books if e.book.mode == mode)
+        if entries:
+            self._shelves[mode] = Shelf.of(entries)
+        else:
+            self._shelves.pop(mode, None)
 
     @property
     def newest(self) -> Codebook | None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import ESCAPE, ESCAPE_BITS, extra_bits
 
@@ -11,7 +12,8 @@ from fzdask.codecs.kernels.cpu.symbols import ESCAPE, ESCAPE_BITS, extra_bits
 def best_book(counts, books, packed):
     """Row of ``books`` (code lengths) with the fewest bits, ``packed`` bits of its own included.
 
-    Returns row, bits without those of the book, and :func:`entropy_bits`; row -1 if none can.
+    Returns row, its bits without those of the book, :func:`entropy_bits`, and whether it has a
+    code for every symbol or an escape. One that has not is rated as if it had a long escape.
     """
     used = np.empty(counts.size, np.int64)
     many = 0
@@ -20,8 +22,9 @@ def best_book(counts, books, packed):
             used[many] = s
             many += 1
     some = counts[used[:many]]
-    best = -1
+    best = 0
     least = np.int64(0)
+    complete = False
     raw = np.int64(0)
     for j in range(many):
         raw += some[j] * extra_bits(used[j])
@@ -33,12 +36,13 @@ def best_book(counts, books, packed):
             length = np.int64(books[k, used[j]])
             if length == 0:
                 codable = codable and escape > 0
-                length = escape + ESCAPE_BITS
+                length = (escape if escape else MAX_LENGTH) + ESCAPE_BITS
             bits += some[j] * length
-        if codable and (best < 0 or bits + packed[k] < least + packed[best]):
+        if k == 0 or bits + packed[k] < least + packed[best]:
             best = k
             least = bits
-    return best, least, entropy_bits(counts)
+            complete = codable
+    return best, least, entropy_bits(counts), complete
 
 
 @njit(nogil=True, cache=True)

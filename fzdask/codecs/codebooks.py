@@ -44,6 +44,8 @@ SAMPLE_GROUPS = 8
 DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more is built
 ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
 ACCEPTED = 0.005  # cost of a shared book that is taken all the same
+
+RETRY = 4  # after more misses in a row than there are books, only every so many-th chunk tries
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
@@ -314,6 +316,9 @@ class SharedBooks:
 
     def coding(self, coded: Any, group: int) -> Coding:
         """A shared book for the symbols of one chunk or, if that is smaller, the chunk's own."""
+        if self._missed > MOST_BOOKS and self._missed % RETRY:  # no two chunks alike, it seems
+            self._missed += 1
+            return own_coding(coded, group)
         counts = coded.counts
         own = None
         if _run_symbol(counts, coded.z.size) >= 0:  # whether runs pay is the chunk's own matter
@@ -337,9 +342,7 @@ class SharedBooks:
             accepted = complete and shared.total_bits <= (1 + ACCEPTED) * own.total_bits
             return shared if accepted else own
         self._missed += 1
-        # Where no two chunks are alike, books are made in vain.
-        if self._missed <= MOST_BOOKS or self._missed % MOST_BOOKS == 0:
-            self._share(own)
+        self._share(own)
         return own
 
     def _teach(self, entry: Shared, counts: NDArray[np.int64]) -> None:

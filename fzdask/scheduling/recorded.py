@@ -50,8 +50,8 @@ class Recorded:
         compute = tuple(Span(*s) for s in self.compute)
         background = tuple(Span(*s) for s in self.background)
         checked = Busy(
-            [(s.start, s.end) for s in compute],  # type: ignore[arg-type]
-            [(s.start, s.end) for s in background],  # type: ignore[arg-type]
+            [(s.start, s.end) for s in compute],
+            [(s.start, s.end) for s in background],
             self.length,
         )
         object.__setattr__(self, "compute", compute)

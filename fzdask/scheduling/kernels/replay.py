@@ -10,6 +10,7 @@ background thread and then the compression take up work. docs/simulator.md has t
 from __future__ import annotations
 
 from fzdask.scheduling.kernels.borrowing import borrowing_njit
+from fzdask.scheduling.kernels.processor_sharing import reschedule, settle
 from fzdask.scheduling.kernels.replay_pick import pick_compression, pick_write
 from fzdask.scheduling.kernels.replay_state import (
     APP,
@@ -74,7 +75,6 @@ from fzdask.scheduling.kernels.replay_state import (
     TO_RUN,
     TOOK,
     UNRELEASED,
-    UPDATED,
     WAIT,
     WAKE_TIMER,
     WHICH,
@@ -102,37 +102,6 @@ def _note(count, log_what, log_when, kind, w, snapshot, what, start, end):
         log_when[i, 0] = start
         log_when[i, 1] = end
         count[LOGGED] = i + 1
-
-
-@borrowing_njit
-def _settle(S, w, t):
-    """Processor sharing: bring the work left of application and compression up to date."""
-    me = S.workers[w]
-    past = t - me[UPDATED]
-    me[UPDATED] = t
-    mine = past if me[APP] == RUNNING else 0
-    j = me[COMP_JOB]
-    if j >= 0:
-        if mine > 0:
-            mine = past * (1024 - S.rules[SHARE]) // 1024
-        r = me[COMP_SLOT]
-        S.jobs[r, w, j, LEFT] = max(0, S.jobs[r, w, j, LEFT] - (past - mine))
-    me[RUN_LEFT] = max(0, me[RUN_LEFT] - mine)
-
-
-@borrowing_njit
-def _reschedule(S, w, t):
-    """Processor sharing: timers for the work left at the present rates."""
-    me = S.workers[w]
-    running = me[APP] == RUNNING
-    j = me[COMP_JOB]
-    share = S.rules[SHARE]
-    if running:
-        left = me[RUN_LEFT]
-        me[APP_TIMER] = t + (-(-left * 1024 // (1024 - share)) if j >= 0 else left)
-    if j >= 0:
-        left = S.jobs[me[COMP_SLOT], w, j, LEFT]
-        me[COMPRESS_TIMER] = t + (-(-left * 1024 // share) if running else left)
 
 
 @borrowing_njit
@@ -176,7 +145,7 @@ def _application(S, w, t):
             me[APP_TIMER] = t + length
             if S.rules[SHARE] > 0:
                 me[RUN_LEFT] = length
-                _reschedule(S, w, t)
+                reschedule(S, w, t)
             return
         elif op == WAIT and length > 0:
             me[APP] = WINDOW
@@ -216,9 +185,9 @@ def _on_application(S, w, t):
     if me[APP] == RUNNING:
         o = me[PC]
         if S.rules[SHARE] > 0:
-            _settle(S, w, t)
+            settle(S, w, t)
             if me[RUN_LEFT] > 0:
-                _reschedule(S, w, t)
+                reschedule(S, w, t)
                 return
             me[LOST_THREAD] += t - me[OP_START] - S.duration[w, o]
         which = S.program[me[CLASS], o, ARG]
@@ -226,7 +195,7 @@ def _on_application(S, w, t):
         _note(S.count, S.log_what, S.log_when, LOG_RUN, w, it, which, me[OP_START], t)
         me[APP] = PROCEEDS
         if S.rules[SHARE] > 0:
-            _reschedule(S, w, t)
+            reschedule(S, w, t)
     me[APP] = PROCEEDS
     me[PC] += 1
 
@@ -239,9 +208,9 @@ def _on_compression(S, w, t):
     j = me[COMP_JOB]
     me[COMPRESS_TIMER] = INF
     if S.rules[SHARE] > 0:
-        _settle(S, w, t)
+        settle(S, w, t)
         if S.jobs[r, w, j, LEFT] > 0:
-            _reschedule(S, w, t)
+            reschedule(S, w, t)
             return
     else:
         S.jobs[r, w, j, LEFT] -= t - me[PIECE]
@@ -254,7 +223,7 @@ def _on_compression(S, w, t):
     else:
         _compressed(S, r, w, j)
     if S.rules[SHARE] > 0:
-        _reschedule(S, w, t)
+        reschedule(S, w, t)
     if me[APP] == THREAD_TAKEN:
         me[LOST_THREAD] += t - me[ASKED]
         me[APP] = PROCEEDS
@@ -352,13 +321,13 @@ def _start_compression(S, w, t):
         return
     S.status[r, w, j] = COMPRESSING
     if sharing:
-        _settle(S, w, t)
+        settle(S, w, t)
     me[COMP_SLOT] = r
     me[COMP_JOB] = j
     me[PIECE] = t
     me[COMPRESS_TIMER] = t + S.jobs[r, w, j, LEFT]
     if sharing:
-        _reschedule(S, w, t)
+        reschedule(S, w, t)
 
 
 @borrowing_njit
@@ -378,7 +347,7 @@ def _on_event(S, w, t):
         me[APP] = PROCEEDS
     if me[APP] == PROCEEDS:
         if S.rules[SHARE] > 0:
-            _settle(S, w, t)
+            settle(S, w, t)
         _application(S, w, t)
     _start_background(S, w, t)
     _start_compression(S, w, t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 __all__ = ["COMPONENT", "component_bound", "integer_bound", "lattice_bound", "relative_bound"]
 
@@ -13,9 +14,13 @@ LARGEST_INTEGER_BOUND = 2**53  # beyond it binary64, which carries the bound, sk
 
 
 def relative_bound(rel: float, low: float, high: float) -> float:
-    """``rel * (high - low)`` in binary64; the largest finite number where the range overflows."""
-    span = high - low
-    return rel * span if math.isfinite(span) else rel * high - rel * low
+    """``rel * (high - low)`` in binary64, at most the largest finite number.
+
+    Integers are to be given as such: in binary64, 2**60 and 2**60 + 200 are 256 apart.
+    """
+    span = float(high - low)
+    bound = rel * span if math.isfinite(span) else rel * high - rel * low
+    return min(bound, sys.float_info.max)
 
 
 def integer_bound(bound: float, magnitude: int) -> int:

@@ -105,9 +105,7 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
         forced = _pair_flags(flat, np.repeat(forced, 2))
     low, high = _range(flat, forced)
     kind, value = config.bound
-    # Integers are subtracted as such: 2**60 and 2**60 + 200 are 256 apart in binary64.
-    ends = (0.0, float(high - low)) if form.dtype.kind != "f" else (float(low), float(high))
-    asked = relative_bound(value, *ends) if kind == "rel" else value
+    asked = relative_bound(value, low, high) if kind == "rel" else value
     if form.dtype.kind != "f":
         magnitude = max(abs(int(low)), abs(int(high)))
         bound = float(integer_bound(asked, magnitude))

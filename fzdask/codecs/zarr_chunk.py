@@ -155,7 +155,8 @@ def chunk_config(config: CodecConfig, array: Array, *, fill_value: Any = None) -
         values = values.view(values.real.dtype)
     if not values.size:
         return config
-    bound = relative_bound(config.rel, float(values.min()), float(values.max()))
+    number = int if kind in "iu" else float
+    bound = relative_bound(config.rel, number(values.min()), number(values.max()))
     if bound == 0:
         return LOSSLESS
     return dataclasses.replace(config, rel=None, abs=bound)

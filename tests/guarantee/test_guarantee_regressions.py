@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import zarr
 from exact import assert_guarantee, violations
 
 import fzdask
@@ -125,3 +126,24 @@ def test_a_part_beside_nan_does_not_widen_the_range():
     assert info.resolved <= bound
     back = fzdask.decompress(fzdask.compress(x, rel=1e-3))
     assert back[::5].tobytes() == x[::5].tobytes()
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_range_of_large_integers_in_a_padded_zarr_chunk(zarr_format):
+    """The Zarr face leaves padding out of the range, and resolved it in binary64 too."""
+    x = np.r_[2**60, 2**60 + 200, np.full(500, 2**60 + 100)]
+    array = zarr.create_array(
+        {}, shape=x.shape, chunks=(600,), dtype=x.dtype, zarr_format=zarr_format,
+        compressors=FZCodec(rel=1.0), fill_value=0,
+    )  # fmt: skip
+    array[:] = x
+    assert not violations(x, array[:], 200).any()
+
+
+def test_a_relative_bound_beyond_binary64_was_refused_in_a_padded_zarr_chunk():
+    x = np.array([1.0, 5.0, 1e10])
+    array = zarr.create_array(
+        {}, shape=x.shape, chunks=(4,), dtype=x.dtype, compressors=FZCodec(rel=1e300), fill_value=0
+    )
+    array[:] = x
+    assert np.isfinite(array[:]).all()

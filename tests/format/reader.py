@@ -11,6 +11,7 @@ Python loop over the Huffman codes). The tests hold it against the library, bit 
 from __future__ import annotations
 
 import ast
+import hashlib
 import math
 import re
 import struct
@@ -97,6 +98,7 @@ class Header:
     stages: list[Stage]
     sections: dict[tuple[int, int], bytes] = field(default_factory=dict)  # still encoded
     undo: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
+    codebook: bytes = b""  # not of the stream: the one it may name
 
     def section(self, stage: int, number: int) -> bytes:
         """Return the bytes of a section with its back ends undone."""
@@ -248,9 +250,13 @@ def read_stages(fields: Bytes) -> list[Stage]:
 # Section 2: from stages to values
 
 
-def read(stream: bytes) -> np.ndarray:
-    """Return the array that `stream` holds: its dtype, shape, memory order and values."""
+def read(stream: bytes, codebook: bytes = b"") -> np.ndarray:
+    """Return the array that `stream` holds: its dtype, shape, memory order and values.
+
+    `codebook` is the compact form of one that the stream only names.
+    """
     header = read_header(stream)
+    header.codebook = codebook
     memory_shape = header.shape[::-1] if header.fortran else header.shape
     chain = [stage for stage in header.stages if stage.number not in BACK_ENDS]
     if header.dtype.itemsize * math.prod(memory_shape) == 0:
@@ -291,7 +297,8 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     last = len(chain) - 1
     expected = {(last, 0)}
     if chain[last].number == HUFFMAN:
-        expected |= {(last, 1), (last, 2)}
+        named = (last, 3) in header.sections
+        expected |= {(last, 3 if named else 1), (last, 2)}
     has_outliers = (0, 1) in header.sections
     if has_outliers:
         expected |= {(0, 1), (0, 2)}
@@ -381,7 +388,13 @@ def unhuffman(
     require(run_symbol is None or run_symbol < CLASSES, "runs of a symbol that is not a value")
 
     payload = Bytes(header.section(index, 0))
-    codes = read_codebook(header.section(index, 1))
+    if (index, 3) in header.sections:
+        runs = 65535 if run_symbol is None else run_symbol
+        name = hashlib.sha256(runs.to_bytes(2, "little") + header.codebook).digest()[:8]
+        require(header.section(index, 3) == name, "the codebook that the stream names is missing")
+        codes = read_codebook(header.codebook)
+    else:
+        codes = read_codebook(header.section(index, 1))
     unused = range(RUNS, ESCAPE) if run_symbol is None else [run_symbol]
     require(not set(unused) & set(codes.values()), "a codebook that does not fit the runs")
     sizes_section = header.section(index, 2)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from format_cases import all_cases
-from reader import read
+from reader import MalformedError, read
 
 import fzdask
+from fzdask.codecs import codebooks
+from fzdask.codecs.kernels.cpu import huffman, symbols
 
 CASES = all_cases()
 
@@ -55,3 +57,40 @@ def test_cases_reach_every_part_of_the_page():
     shares = {i.outliers * i.dtype.itemsize / i.nbytes for n, i in infos.items() if "outliers" in n}
     assert {s for s in shares if 0.005 < s < 0.2}
     assert {s for s in shares if s > 0.4}
+
+
+def only_given(coded, group, book):
+    """The given codebook, with an escape, even where the chunk's own would be smaller."""
+    counts = coded.counts
+    if book.mode >= 0:
+        counts, _ = codebooks._count_runs(coded, group, 1, book.mode)
+    return codebooks.Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
+
+
+def book_with_escape(codec):
+    """The codec's codebook, with a code for the escape beside those that it has."""
+    lengths = codebooks.Codebook.from_text(codec.codebook).lengths
+    weights = np.where(lengths, 1 << (20 - lengths.astype(np.int64)), 0)
+    weights[symbols.ESCAPE] = 1
+    return codebooks.Codebook.build(weights, codebooks.Codebook.from_text(codec.codebook).mode)
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_codebook_that_the_stream_only_names(runs, monkeypatch):
+    """A fitted codebook, escapes to symbols that its sample did not have, with and without runs."""
+    monkeypatch.setattr("fzdask.codecs.stages.huffman.fitted_coding", only_given)
+    rng = np.random.default_rng(5)
+    sample = rng.normal(0, 3, 9001).round() * (rng.random(9001) < (0.02 if runs else 1.0)) + 0.0
+    chunk = sample.copy()
+    chunk[::1000] = 40 + 777 * np.arange(10)
+    codec = fzdask.FZCodec.fit(sample, abs=0.5, pipeline="quantize | huffman")
+    book = book_with_escape(codec)
+    codec = fzdask.FZCodec(abs=0.5, pipeline="quantize | huffman", codebook=book.text)
+    stream = bytes(codec.encode(chunk))
+    assert (book.mode >= 0) == runs
+    assert same(read(stream, book.packed), codec.decode(stream))
+    np.testing.assert_array_equal(codec.decode(stream), chunk)
+    with pytest.raises(MalformedError, match="names is missing"):
+        read(stream)
+    with pytest.raises(fzdask.FormatError, match=book.name.hex()):
+        fzdask.decompress(stream)

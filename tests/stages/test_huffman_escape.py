@@ -46,3 +46,14 @@ def test_the_longest_value_fits_the_words_kept_behind_a_payload():
     """An escape of 16 bits, its symbol, and the raw bits of the widest class."""
     longest = 16 + symbols.ESCAPE_BITS + max(symbols.extra_bits(s) for s in range(symbols.RUN))
     assert longest <= WORST_BITS
+
+
+def test_a_run_longer_than_any_of_the_book_is_no_escape():
+    """Only values can be escaped; such a book cannot code the chunk, and says so."""
+    counts = np.zeros(symbols.ALPHABET, np.int64)
+    counts[[1, symbols.RUN, symbols.RUN + 1, symbols.ESCAPE]] = 5
+    book = Codebook.build(counts, 0)
+    longer = np.zeros(symbols.ALPHABET, np.int64)
+    longer[symbols.RUN + 5] = 1
+    assert huffman.coded_bits(longer, book.lengths) == -1
+    assert huffman.coded_bits(counts, book.lengths) > 0

@@ -70,7 +70,7 @@ histograms = st.one_of(
 ).filter(any)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(histograms)
 def test_any_histogram(counts):
     lengths = assert_as_specified(counts)

@@ -67,6 +67,8 @@ class Huffman(ArrayStage):
         groups = -(-coded.z.size // self.group)
         coding = _choose(coded, self.group, job.books)
         book = coding.book
+        if coding.bits < 0:  # the kernel would write past the words
+            raise AssertionError("huffman: the chosen codebook cannot code this chunk")
         words = np.empty(coding.bits // 32 + groups + 2, np.uint32)
         sizes = np.empty(groups, np.uint16)
         used = huffman.encode(coded.z, coded.wide, self.group, book.mode, book.codes, words, sizes)

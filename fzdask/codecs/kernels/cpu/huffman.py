@@ -80,6 +80,8 @@ def coded_bits(counts, lengths):
         if counts[s]:
             bits += counts[s] * (np.int64(lengths[s]) + extra_bits(s))
             if lengths[s] == 0:
+                if s >= RUN:  # only values can be escaped
+                    return np.int64(-1)
                 escaped += counts[s]
     if escaped and lengths[ESCAPE] == 0:
         return np.int64(-1)

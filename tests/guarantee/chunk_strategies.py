@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from exact import native
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 FLOATS = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
 COMPLEX = ["<c8", ">c8", "<c16", ">c16"]
 INTEGERS = ["i1", "u1", *[f"{o}{k}{n}" for k in "iu" for n in (2, 4, 8) for o in "<>"]]
 LARGEST = 3000  # elements
+
+# Kernels may be compiled on the way, and the machine may be busy.
+CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 # 1, primes, and the kernels' halo of 64
 LENGTHS = [1, 1, 2, 3, 5, 7, 13, 31, 63, 64, 65, 127, 2047, 2049, 2903]

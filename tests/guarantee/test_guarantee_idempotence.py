@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from chunk_strategies import COMPLEX, FLOATS, INTEGERS, absolute_bounds, chunks
+from chunk_strategies import CALM, COMPLEX, FLOATS, INTEGERS, absolute_bounds, chunks
 from exact import assert_guarantee, relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ def assert_settled(y, bound):
 
 
 @pytest.mark.parametrize("dtypes", [FLOATS, COMPLEX, INTEGERS], ids=["f", "c", "iu"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, **CALM)
 @given(st.data())
 def test_any_chunk_with_an_absolute_bound(dtypes, data):
     x = data.draw(chunks(dtypes))

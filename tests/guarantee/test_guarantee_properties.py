@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from chunk_strategies import (
+    CALM,
     COMPLEX,
     FLOATS,
     INTEGERS,
@@ -35,7 +36,7 @@ def round_trip(x, **config):
 
 
 @KINDS
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, **CALM)
 @given(st.data())
 def test_absolute_bound(dtypes, data):
     x = data.draw(chunks(dtypes))
@@ -44,7 +45,7 @@ def test_absolute_bound(dtypes, data):
 
 
 @KINDS
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, **CALM)
 @given(st.data())
 def test_relative_bound(dtypes, data):
     x = data.draw(chunks(dtypes))
@@ -53,7 +54,7 @@ def test_relative_bound(dtypes, data):
 
 
 @KINDS
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, **CALM)
 @given(st.data())
 def test_preserved_values(dtypes, data):
     x = data.draw(chunks(dtypes))
@@ -69,7 +70,7 @@ def test_preserved_values(dtypes, data):
 
 
 @KINDS
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, **CALM)
 @given(st.data())
 def test_lossless(dtypes, data):
     x = data.draw(chunks(dtypes))
@@ -82,12 +83,21 @@ PIPELINES = ["quantize", "quantize | lorenzo(axes=all) | zstd", "quantize | huff
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, **CALM)
 @given(st.data())
 def test_every_pipeline(pipeline, data):
     x = data.draw(chunks([*FLOATS, *COMPLEX, *INTEGERS]))
     bound = data.draw(absolute_bounds(x))
     assert_guarantee(x, round_trip(x, abs=bound, pipeline=pipeline), bound)
+
+
+@settings(max_examples=150, **CALM)
+@given(st.data())
+def test_codebooks_of_other_chunks(data):
+    """Books of chunks that had nothing in common with this one: escapes, or a book of its own."""
+    x = data.draw(chunks([*FLOATS, *COMPLEX, *INTEGERS]))
+    bound = data.draw(st.sampled_from([1e-3, 1.0, 300.0]))
+    assert_guarantee(x, round_trip(x, abs=bound, codebook="shared"), bound)
 
 
 OTHERS = ["?", "M8[s]", "<m8[D]", ">M8[ns]", "S7", "U3", ">U2", "V5", "g", "G", "S0", "U0"]

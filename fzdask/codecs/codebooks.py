@@ -45,6 +45,7 @@ DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more 
 ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
 ACCEPTED = 0.005  # cost of a shared book that is taken all the same
 
+RESTLESS = 3
 RETRY = 4  # after more misses in a row than there are books, only every so many-th chunk tries
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
@@ -187,9 +188,12 @@ class Coding:
         return self.bits + 8 * len(self.book.packed)
 
 
-def own_coding(coded: Any, group: int) -> Coding:
-    """The best codebook for the symbols of one chunk, with runs where they pay."""
-    counts = coded.counts
+def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) -> Coding:
+    """The best codebook for the symbols of one chunk, with runs where they pay.
+
+    ``counts`` are those of the chunk, where the caller has them.
+    """
+    counts = coded.counts if counts is None else counts
     book = Codebook.build(counts, -1)
     bits = int(huffman.coded_bits(counts, book.lengths))
     mode = _run_symbol(counts, coded.z.size)
@@ -310,6 +314,7 @@ class SharedBooks:
     """Books built so far."""
     _books: tuple[Shared, ...] = ()
     _shelves: dict[int, Shelf] = field(default_factory=dict)
+    _restless: int = 0  # changes of axes in a row
     _missed: int = 0  # chunks in a row that no book suited
     _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -322,7 +327,7 @@ class SharedBooks:
         counts = coded.counts
         own = None
         if _run_symbol(counts, coded.z.size) >= 0:  # whether runs pay is the chunk's own matter
-            own = own_coding(coded, group)
+            own = own_coding(coded, group, counts)
             counts = own.counts
         shared = None
         complete = False
@@ -336,7 +341,7 @@ class SharedBooks:
             if complete and own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
                 self._teach(entry, counts)
                 return shared
-        own = own or own_coding(coded, group)
+        own = own or own_coding(coded, group, counts)
         if shared and shared.total_bits <= (1 + self.drift) * own.total_bits:
             self._teach(entry, counts)
             accepted = complete and shared.total_bits <= (1 + ACCEPTED) * own.total_bits
@@ -380,11 +385,15 @@ class SharedBooks:
         return self._books[0].book if self._books else None
 
     def recall_axes(self, shape: tuple[int, ...]) -> int | None:
-        """Axes to difference that were chosen for an earlier chunk of that folded shape."""
-        return self._axes.get(shape)
+        """Axes to difference that were chosen for an earlier chunk of that folded shape.
+
+        None too while they change from chunk to chunk, so that a look at them would be in vain.
+        """
+        return self._axes.get(shape) if self._restless < RESTLESS else None
 
     def remember_axes(self, shape: tuple[int, ...], subset: int) -> None:
         """Keep the axes chosen for a chunk of that folded shape."""
+        self._restless = self._restless + 1 if self._axes.get(shape) != subset else 0
         self._axes[shape] = subset
 
     def dump(self) -> bytes:

@@ -36,7 +36,7 @@ class CodecConfig:
     codebook : str
         Where Huffman codebooks come from: ``own`` (each chunk its own; the bytes depend on the
         chunk alone), ``shared`` (from earlier chunks of this process with an equal
-        configuration and dtype; faster for small chunks, and the bytes depend on history), or
+        configuration and dtype; the bytes depend on history), or
         a fitted one, the text that ``FZCodec.fit`` makes (kept in the configuration, not in
         the streams).
 

@@ -64,8 +64,8 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
     codebook : str
         Where Huffman codebooks come from. ``own``: each chunk has its own, and its bytes depend
         on it alone. ``shared``: from earlier chunks of this process with an equal configuration
-        and dtype, which is faster for chunks of tens of KiB; the bytes depend on history, the
-        values never. Or the text of a fitted one, see :meth:`fit`.
+        and dtype where one suits; the bytes depend on history, the values never. Or the text
+        of a fitted one, see :meth:`fit`.
 
     Raises
     ------
@@ -112,6 +112,8 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
             The configuration codes such arrays without a Huffman codebook.
         """
         plain = CodecConfig.from_mapping(config)
+        if plain.codebook != "own":
+            raise ConfigError("FZCodec.fit: it makes the codebook itself; leave codebook= out.")
         return cls(**{**config, "codebook": api.fit_codebook(sample, plain)})
 
     # numcodecs: NumPy arrays and Zarr v2

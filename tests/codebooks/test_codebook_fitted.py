@@ -184,3 +184,8 @@ def test_wrong_configurations_are_refused():
         FZCodec.fit(np.arange(500.0))
     with pytest.raises(ConfigError, match="FZCodec has no parameter 'bas'"):
         FZCodec.fit(np.arange(500.0), bas=0.5)
+
+
+def test_fit_makes_the_codebook_itself():
+    with pytest.raises(ConfigError, match="leave codebook= out"):
+        FZCodec.fit(np.zeros(5000), abs=1.0, codebook="shared")

@@ -127,9 +127,9 @@ class Foresight:
                 margins = self._margins or forecast.margins
                 self.gated[c] = forecast.gated
                 busy = forecast.busy
-                expected = Program.from_busy(busy) if forecast.gated else None
+                expected = program.timed_by(busy) if forecast.gated else None
                 compress, write = self._learned_durations(c, compress, write)
-            if expected is None or not expected.same_shape(program):
+            if expected is None:
                 self.gated[c] = False
                 distances.append(Distances.unknown(program.code.size))
             else:

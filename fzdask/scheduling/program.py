@@ -78,9 +78,39 @@ class Program:
         core = np.array([end - start for start, end in cores], np.int64)
         return cls(table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy(), core)
 
-    def same_shape(self, other: Program) -> bool:
-        """Whether the two programs have the same operations, whatever their durations."""
-        return np.array_equal(self.code, other.code) and np.array_equal(self.arg, other.arg)
+    def timed_by(self, busy: Busy) -> Program | None:
+        """The same operations with durations from other intervals, one for each of its own.
+
+        For forecasts: a core task that is launched close to an edge of compute work may be
+        expected on its other side; it stays where it is in the program, at that edge. None if
+        the numbers of intervals differ.
+        """
+        runs = [to_ns(t) for pair in busy.compute for t in pair]
+        launches = [to_ns(start) for start, _ in busy.background]
+        if len(runs) != 2 * (int(self.arg[self.code == RUN].max(initial=-1)) + 1):
+            return None
+        if len(launches) != self.core.size:
+            return None
+        # When each operation is expected to end, from the last to the first: a stretch of work or
+        # of waiting ends with its interval or gap, or, where it is cut, at the launch behind it.
+        ends = np.zeros(self.code.size, np.int64)
+        next_start = launch = to_ns(busy.iteration)
+        behind = (END, -1)
+        for o in range(self.code.size - 1, -1, -1):
+            op, i = int(self.code[o]), int(self.arg[o])
+            if op == LAUNCH:
+                launch = launches[i]
+            elif op in (RUN, WAIT):
+                edge = runs[2 * i + 1] if op == RUN else next_start
+                ends[o] = min(launch, edge) if behind == (op, i) else edge
+                behind = (op, i)
+                if op == RUN:
+                    next_start = runs[2 * i]
+        timed = np.isin(self.code, (RUN, WAIT))
+        duration = np.zeros_like(self.duration)
+        duration[timed] = np.diff(np.maximum.accumulate(ends[timed]), prepend=0)
+        core = np.array([to_ns(end) - to_ns(start) for start, end in busy.background], np.int64)
+        return Program(self.code, self.arg, duration, core)
 
     @property
     def tail(self) -> npt.NDArray[np.bool_]:

@@ -204,7 +204,7 @@ def test_conservation_of_work_without_noise(jobs: list[Job], busy: Busy, policy:
 @given(job_lists(), busies())
 def test_a_timetable_without_noise_is_the_plan(jobs: list[Job], busy: Busy) -> None:
     result = simulate(jobs, busy, policy="timetable", knowledge="nominal", trace=True, budget=0.01)
-    planned = plan(jobs, busy, budget=0.01)
+    planned = plan(jobs, busy, budget=0.01, stop_when_hidden=True)
     names = {j.name for j in jobs}
     executed = {(t.job, t.machine): (ns(t.start), ns(t.end)) for t in result.tasks}
     for t in planned.tasks:
@@ -308,8 +308,32 @@ def test_a_program_takes_the_time_of_its_intervals(busy: Busy) -> None:
     assert int(p.duration.sum()) == ns(busy.iteration)
     recorded = p.recorded(p.duration, p.core)
     assert recorded.busy == busy
-    assert p.same_shape(Program.from_busy(recorded.busy))
+    assert Program.from_busy(recorded.busy).code.tolist() == p.code.tolist()
     assert Recorded.from_busy(busy) == recorded
+
+
+@given(busies(), busies())
+def test_a_program_timed_by_its_own_intervals_is_itself(busy: Busy, other: Busy) -> None:
+    p = Program.from_busy(busy)
+    same = p.timed_by(busy)
+    assert same is not None
+    assert same.duration.tolist() == p.duration.tolist()
+    assert same.core.tolist() == p.core.tolist()
+    timed = p.timed_by(other)
+    counts = [(len(b.compute), len(b.background)) for b in (busy, other)]
+    assert (timed is not None) == (counts[0] == counts[1])
+    if timed is not None:
+        assert timed.code.tolist() == p.code.tolist()
+        assert (timed.duration >= 0).all()
+        assert int(timed.duration.sum()) <= ns(other.iteration)
+
+
+def test_a_launch_expected_across_an_edge_stays_at_the_edge() -> None:
+    p = Program.from_busy(Busy([(0, 4), (6, 8)], [(4, 5), (7, 7.5)], 10))
+    timed = p.timed_by(Busy([(0, 5), (6, 9)], [(4.5, 5.5), (7, 8)], 11))
+    assert timed is not None
+    #                             run, launch, wait, need, run, launch, run, wait, need, end
+    assert (timed.duration // 10**9).tolist() == [5, 0, 1, 0, 1, 0, 2, 2, 0, 0]
 
 
 @given(busies(), st.floats(0.0, 0.9))

@@ -26,6 +26,7 @@ HEURISTICS = (
     "fifo+backfill",
     "johnson",
     "johnson+backfill",
+    "knapsack+backfill",
     "one-list",
     "one-list+backfill",
     "two-list",

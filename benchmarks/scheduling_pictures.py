@@ -45,8 +45,8 @@ def title_of(policy: str) -> str:
     if policy == BOUND:
         return "ideal preemptive bound"
     if policy == "fzdask":
-        return "fzdask: planned, sliced, rolling"
-    return POLICIES[policy].title.replace("...", "planned")
+        return "fzdask: + slices, rolling horizon"
+    return POLICIES[policy].title
 
 
 def draw(name: str, table: Table, path: Path) -> None:
@@ -136,7 +136,7 @@ def _claim(table: Table) -> Any:
     ax.text(
         at[0],
         0.93 * limit,
-        f"{PUBLISHED[0]}x below synchronous and {PUBLISHED[1]}x below asynchronous",
+        f"shaded: at least {PUBLISHED[0]}x below synchronous, {PUBLISHED[1]}x below asynchronous",
         va="top",
         fontsize=9,
         color="#0072B2",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fzdask.scheduling.instance import Instance, Ints, Placement
-from fzdask.scheduling.johnson import generation_order, johnson_order
+from fzdask.scheduling.johnson import generation_order, johnson_order, knapsack_order
 from fzdask.scheduling.listing import place
 
-__all__ = ["backfill", "backfilled_generation", "backfilled_johnson"]
+__all__ = ["backfill", "backfilled_generation", "backfilled_johnson", "backfilled_knapsack"]
 
 
 def backfill(
@@ -42,6 +42,12 @@ def backfilled_johnson(instance: Instance) -> Placement:
     """
     order = johnson_order(instance.compress, instance.write)
     return backfill(instance, order, method="johnson+backfill")
+
+
+def backfilled_knapsack(instance: Instance) -> Placement:
+    """Backfilling with the most writing per compressing first (see `knapsack_order`)."""
+    order = knapsack_order(instance.compress, instance.write)
+    return backfill(instance, order, method="knapsack+backfill")
 
 
 def backfilled_generation(instance: Instance) -> Placement:

@@ -172,9 +172,14 @@ def _draw_ends(ax: Axes, chart: Chart, centres: list[float], scale: float, unit:
             zorder=4,
         )  # fmt: skip
         ax.text(
-            chart.lower_bound * scale, centres[-1] + BAR_HEIGHT / 2 + 0.06,
-            "no plan ends earlier ", ha="right", va="top", fontsize=7.5, color=LATE_COLOUR,
-        )  # fmt: skip
+            chart.iterations[0].base_end * scale,
+            centres[-1] + BAR_HEIGHT / 2 + 0.06,
+            "no plan ends before the dotted line ",
+            ha="right",
+            va="top",
+            fontsize=7.5,
+            color=LATE_COLOUR,
+        )
 
 
 def _draw_frame(ax: Axes, chart: Chart, centres: list[float], scale: float, unit: str) -> None:

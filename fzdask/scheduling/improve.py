@@ -12,9 +12,9 @@ from itertools import chain
 
 import numpy as np
 
-from fzdask.scheduling.backfill import backfill, backfilled_johnson
+from fzdask.scheduling.backfill import backfill, backfilled_johnson, backfilled_knapsack
 from fzdask.scheduling.instance import Instance, Placement
-from fzdask.scheduling.johnson import knapsack_order, perturbed_orders, starting_orders
+from fzdask.scheduling.johnson import perturbed_orders, starting_orders
 from fzdask.scheduling.kernels.search import local_search
 from fzdask.scheduling.listing import extended_johnson, place
 
@@ -41,8 +41,7 @@ def first_plans(instance: Instance, *, target: int = 0) -> Placement:
     if best.makespan > target:
         best = _better(best, extended_johnson(instance))
     if best.makespan > target:
-        order = knapsack_order(instance.compress, instance.write)
-        best = _better(best, backfill(instance, order, method="knapsack+backfill"))
+        best = _better(best, backfilled_knapsack(instance))
     return best
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fzdask.errors import ConfigError
 from fzdask.scheduling.kernels.free_list import FOREVER
 from fzdask.scheduling.kernels.schedule import Arrays
-from fzdask.scheduling.model import Busy, Job, Storage, Worker
+from fzdask.scheduling.model import MAX_SECONDS, Busy, Job, Storage, Worker
 
 __all__ = ["Durations", "Holes", "Instance", "Ints", "Placement", "durations", "holes_of", "joined"]
 
@@ -62,8 +62,12 @@ def durations(
     Raises
     ------
     ConfigError
-        Two jobs have the same name, or the times are too long to be added up in 64 bits.
+        Something is not a job, two jobs have the same name, or the times are too long to be
+        added up in 64 bits.
     """
+    stranger = next((job for job in jobs if not isinstance(job, Job)), None)
+    if stranger is not None:
+        raise ConfigError(f"plan: {stranger!r} is not a Job(name, compress, write)")
     if len({job.name for job in jobs}) != len(jobs):
         name, times = Counter(job.name for job in jobs).most_common(1)[0]
         raise ConfigError(
@@ -75,24 +79,35 @@ def durations(
     seconds[0] = np.fromiter((job.compress for job in jobs), np.float64, n)
     seconds[1] = np.fromiter((job.write for job in jobs), np.float64, n)
     seconds[2] = np.fromiter((job.release for job in jobs), np.float64, n)
+    compress, write, release = np.rint(seconds * 1e9).astype(np.int64)
+    rate = np.zeros(n, np.int64)
+    capacity = 0
+    if storage is not None:
+        capacity = int(storage.bandwidth)
+        for i, job in enumerate(jobs):
+            if job.nbytes:
+                write[i], rate[i] = _drawn(job, int(write[i]), capacity)
     latest = max((worker.busy.iteration for worker in workers), default=0.0)
-    total = float(seconds[:2].sum() + (seconds[2].max() if n else 0.0) + latest)
+    total = 1e-9 * (compress.sum(dtype=np.float64) + write.sum(dtype=np.float64))
+    total += latest + (float(seconds[2].max()) if n else 0.0)
     if total * 1e9 * max(1, len(workers)) >= _LIMIT:
         raise ConfigError(
             f"plan: {n} jobs and the busy intervals of {len(workers)} workers add up to "
             f"{total:.3g} seconds, too many nanoseconds for 64 bits; are the times in seconds?"
         )
-    compress, write, release = np.rint(seconds * 1e9).astype(np.int64)
-    rate = np.zeros(n, np.int64)
-    capacity = 0
-    if storage is not None:
-        capacity = max(1, int(storage.bandwidth))
-        for i, job in enumerate(jobs):  # Python's integers: bytes times ns exceeds 64 bits
-            if job.nbytes:
-                scaled = job.nbytes * 1_000_000_000
-                write[i] = max(int(write[i]), -(-scaled // capacity))
-                rate[i] = -(-scaled // int(write[i]))
     return Durations(compress, write, release, rate, capacity)
+
+
+def _drawn(job: Job, write: int, capacity: int) -> tuple[int, int]:
+    """Length in ns of the write of a job, at most `capacity` bytes per second; and its rate."""
+    scaled = job.nbytes * 1_000_000_000  # Python's integers: bytes times ns exceeds 64 bits
+    longer = max(write, -(-scaled // capacity))
+    if longer > MAX_SECONDS * 1e9:
+        raise ConfigError(
+            f"plan: job {job.name!r} writes nbytes={job.nbytes}, which takes longer than "
+            f"{MAX_SECONDS:g} seconds at the storage's {capacity} bytes per second"
+        )
+    return longer, -(-scaled // longer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fzdask.errors import ConfigError
 from fzdask.scheduling.instance import Instance, Ints, Placement
 from fzdask.scheduling.johnson import generation_order, johnson_order
 from fzdask.scheduling.kernels.schedule import schedule
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 UNLIMITED = 1 << 60
+
+MAX_ONE_LIST = 2000
+MAX_TWO_LISTS = 300
+"""Most jobs for the greedy lists without a budget: beyond, they take longer than minutes."""
 
 
 def place(
@@ -102,6 +107,12 @@ def two_list_greedy(
 def _greedy(
     instance: Instance, two_lists: bool, backfilling: bool, budget: int, method: str
 ) -> Placement:
+    most = MAX_TWO_LISTS if two_lists else MAX_ONE_LIST
+    if budget == UNLIMITED and instance.size > most:
+        raise ConfigError(
+            f"{method}: {instance.size} jobs; without a budget it takes at most {most}, since its "
+            f"time grows with the {'fourth' if two_lists else 'third'} power: use method='auto'"
+        )
     jobs = johnson_order(instance.compress, instance.write)
     first, second, evaluations, work = insertion_greedy(
         jobs, instance.arrays(), two_lists, backfilling, budget

@@ -46,6 +46,9 @@ MAX_SECONDS = 1e8
 """Longest duration or latest time accepted, in seconds (3 years): 2**63 ns is 92 times this,
 so sums over a plan can be checked before they overflow."""
 
+MAX_BANDWIDTH = 1e18
+"""Largest bandwidth of a `Storage`, in bytes per second: sums of rates stay within 64 bits."""
+
 _NS = 1_000_000_000
 
 
@@ -238,7 +241,7 @@ class Storage:
     Parameters
     ----------
     bandwidth : float
-        Bytes per second, positive.
+        Bytes per second, at least 1; planned with as a whole number, rounded down.
     shared : {"all", "node"}
         Whether all workers share one such bandwidth or each node has its own.
     """
@@ -247,9 +250,9 @@ class Storage:
     shared: Literal["all", "node"] = "all"
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.bandwidth < math.inf):
+        if not (1.0 <= self.bandwidth <= MAX_BANDWIDTH):
             raise ConfigError(
-                f"Storage: bandwidth={self.bandwidth!r} must be a positive, finite number of "
+                f"Storage: bandwidth={self.bandwidth!r} must be between 1 and {MAX_BANDWIDTH:g} "
                 "bytes per second"
             )
         if self.shared not in ("all", "node"):

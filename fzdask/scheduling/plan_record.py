@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.errors import ConfigError
 from fzdask.scheduling.bound import Capacity
 from fzdask.scheduling.instance import Ints, holes_of
 from fzdask.scheduling.model import Job, Machine, Storage, Task, Worker, from_ns, to_ns
@@ -161,8 +162,22 @@ class Plan:
         machine : {"compute", "background"}
         worker : str, optional
             Default: the only worker.
+
+        Raises
+        ------
+        ConfigError
+            No such machine or worker, or no name although there are several workers.
         """
-        index = 0 if worker is None else [w.name for w in self.workers].index(worker)
+        names = [w.name for w in self.workers]
+        if machine not in ("compute", "background"):
+            raise ConfigError(f"Plan.order: machine={machine!r} must be 'compute' or 'background'")
+        if worker is None and len(names) == 1:
+            worker = names[0]
+        if worker not in names:
+            raise ConfigError(
+                f"Plan.order: worker={worker!r} must be one of {', '.join(map(repr, names[:8]))}"
+            )
+        index = names.index(worker)
         starts = self.compress_start_ns if machine == "compute" else self.write_start_ns
         ends = self.compress_end_ns if machine == "compute" else self.write_end_ns
         mine = np.flatnonzero(self.worker_of == index)
@@ -173,9 +188,12 @@ class Plan:
         """Jobs with a task longer than every hole that its worker has within the iteration.
 
         Such a task cannot be hidden by any plan: it is placed where it delays the end least,
-        usually after the last busy interval. The remedy is to cut the block in two.
+        usually after the last busy interval. The remedy is to cut the block in two. Empty where
+        the iteration has no length, since then there is nothing to hide behind.
         """
         limit = to_ns(self.iteration)
+        if limit == 0:
+            return ()
         longest = np.zeros((2, len(self.workers)), np.int64)
         for w, worker in enumerate(self.workers):
             for m, busy in enumerate((worker.busy.compute, worker.busy.background)):

@@ -11,7 +11,11 @@ import numpy as np
 
 from fzdask.errors import ConfigError
 from fzdask.scheduling.assign import balance, eligible_workers
-from fzdask.scheduling.backfill import backfilled_generation, backfilled_johnson
+from fzdask.scheduling.backfill import (
+    backfilled_generation,
+    backfilled_johnson,
+    backfilled_knapsack,
+)
 from fzdask.scheduling.bound import Pool, lower_bound
 from fzdask.scheduling.exact import brute_force
 from fzdask.scheduling.improve import first_plans, improve, multi_start, work_of
@@ -33,6 +37,7 @@ _FIXED: dict[str, Callable[[Instance], Placement]] = {
     "fifo+backfill": backfilled_generation,
     "johnson": extended_johnson,
     "johnson+backfill": backfilled_johnson,
+    "knapsack+backfill": backfilled_knapsack,
     "one-list": one_list_greedy,
     "one-list+backfill": lambda i: one_list_greedy(i, backfilling=True),
     "two-list": two_list_greedy,
@@ -69,8 +74,8 @@ def plan(
         Busy intervals of the only worker, or the workers. Default: one worker, never busy.
     method : str
         "auto" (multi-start, then local search, until the lower bound or the budget is reached),
-        "multi-start", "johnson+backfill", "johnson", "fifo+backfill", "fifo", "one-list",
-        "two-list" (also with "+backfill"), or "exact" (8 jobs a worker at most).
+        "multi-start", "johnson", "fifo", "one-list", "two-list" (these also with "+backfill"),
+        "knapsack+backfill", or "exact" (8 jobs a worker at most).
     budget : float
         For "auto" and "multi-start", in nominal seconds: about what the search takes on one
         core, but counted in work and not by the clock. The plans of `first_plans` are always made.

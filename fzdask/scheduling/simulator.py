@@ -89,10 +89,10 @@ class Simulation:
 
     def __str__(self) -> str:
         n = self.durations_ns.size
-        lost = ", ".join(f"{k} {1e3 * v:.3g} ms" for k, v in self.lost.items())
+        lost = ", ".join(f"{k} {1e3 * v:.3g} ms" for k, v in self.lost.items() if v) or "nothing"
         return (
-            f"{self.policy.title}: overhead {100 * self.overhead:.2f} % over {n} iterations "
-            f"(any policy: at least {100 * self.bound_overhead:.2f} %); lost per iteration: {lost}"
+            f"{self.policy.name}: overhead {100 * self.overhead:.2f} % over {n} iterations "
+            f"(bound {100 * self.bound_overhead:.2f} %), lost per iteration: {lost}"
         )
 
 

@@ -331,10 +331,10 @@ def study_blocks(
 
 
 def study_workers(
-    counts: Sequence[int] = (1, 10, 100, 1000, 10_000, 100_000),
+    counts: Sequence[int] = (1, 10, 100, 1000, 10_000, 30_000, 100_000),
     policies: Sequence[str] = ("sync-raw", "async-raw", "paper", "fzdask"),
     app: Application = NYX,
-    blocks: int = 3,
+    blocks: int = 2,
     iterations: int = 3,
     full_speed: int = 16_000,
     noise: Noise | None = None,

@@ -86,7 +86,7 @@ def check_tasks(
         wrong += _check_overlaps(sorted(spans + busy), f"{name}/{machine}")
     if storage is not None:
         for key, writes in draws.items():
-            wrong += _check_draw(writes, max(1, int(storage.bandwidth)), key or "storage")
+            wrong += _check_draw(writes, int(storage.bandwidth), key or "storage")
     return wrong
 
 
@@ -98,7 +98,7 @@ def _check_job(
     write = to_ns(second.end) - to_ns(second.start)
     least = to_ns(job.write)
     if storage is not None:
-        least = max(least, -(-job.nbytes * 10**9 // max(1, int(storage.bandwidth))))
+        least = max(least, -(-job.nbytes * 10**9 // int(storage.bandwidth)))
     if compress != to_ns(job.compress):
         wrong.append(f"{job.name}: compressed for {compress} ns, not {to_ns(job.compress)} ns")
     if write != least:

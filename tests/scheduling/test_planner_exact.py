@@ -75,6 +75,22 @@ def test_each_bound_alone_never_exceeds_the_optimum(jobs, busy):
     assert {k: v for k, v in values.items() if v > optimum} == {}
 
 
+@given(job_lists(5, least=2, releases=False), st.integers(1, 30), busies(1))
+@settings(max_examples=200, deadline=None)
+def test_knapsack_bounds_hold_where_a_long_busy_interval_starves_the_writes(jobs, room, tail):
+    """What fits before the interval decides: the bounds must not overrate it by rounding."""
+    instance = instance_of(jobs, Busy([(room * MS, (room + 80) * MS)], tail.background))
+    assert lower_bound(instance) <= brute_force(instance).makespan
+
+
+def test_the_best_knapsack_need_not_be_the_greedy_one():
+    """10 s of room: the greedy order takes a (2 of writing), the best choice is b (15)."""
+    jobs = [Job("a", 1.0, 2.0), Job("b", 10.0, 15.0)]
+    made = plan(jobs, Busy([(10.0, 100.0)]))
+    assert made.makespan == 103.0
+    assert made.lower_bound == 103.0
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bounds_and_searches_bracket_the_optimum_on_the_families(family):
     rng = np.random.default_rng(11)

@@ -70,7 +70,7 @@ def test_bad_workers_and_storage():
         Worker("")
     with pytest.raises(ConfigError, match="must be a Busy"):
         Worker("a", [(0.0, 1.0)])
-    for bandwidth in (0.0, -1.0, math.nan, math.inf):
+    for bandwidth in (0.0, 0.5, -1.0, math.nan, math.inf, 1e19):
         with pytest.raises(ConfigError, match="bandwidth"):
             Storage(bandwidth)
     with pytest.raises(ConfigError, match="'all' or 'node'"):
@@ -103,8 +103,24 @@ def test_plan_refuses_what_it_cannot_mean():
         )
     with pytest.raises(ConfigError, match="64 bits"):
         plan([Job(f"{i}", 9e7, 9e7) for i in range(100)])
-    with pytest.raises(ConfigError, match="at most 8 jobs"):
-        plan([Job(f"{i}", 1.0, 1.0) for i in range(9)], method="exact")
+    with pytest.raises(ConfigError, match="1e\\+08 seconds at the storage's 2 bytes"):
+        plan([Job("big", 1.0, 1.0, nbytes=10**30)], storage=Storage(2.0))
+    with pytest.raises(ConfigError, match="'a' is not a Job"):
+        plan(["a"])
+    for method, most in (("exact", 8), ("two-list", 300), ("one-list+backfill", 2000)):
+        with pytest.raises(ConfigError, match=f"at most {most}"):
+            plan([Job(f"{i}", 1.0, 1.0) for i in range(most + 1)], method=method)
+
+
+def test_the_order_of_a_thread_needs_a_worker_that_exists():
+    made = plan([Job("a", 1.0, 1.0)], [Worker("v"), Worker("w")])
+    assert made.order("compute", "v") + made.order("compute", "w") == ["a"]
+    with pytest.raises(ConfigError, match="worker=None must be one of 'v', 'w'"):
+        made.order("compute")
+    with pytest.raises(ConfigError, match="worker='x'"):
+        made.order("compute", "x")
+    with pytest.raises(ConfigError, match="machine='gpu'"):
+        made.order("gpu", "v")
 
 
 def test_a_job_longer_than_every_hole_goes_after_the_last_busy_interval_and_is_named():
@@ -116,6 +132,7 @@ def test_a_job_longer_than_every_hole_goes_after_the_last_busy_interval_and_is_n
     assert start["long", "compute"] >= 0.9
     assert start["fits", "compute"] + 0.05 <= 0.1
     assert plan(jobs[:1], busy).too_long == ()
+    assert plan(jobs).too_long == ()
 
 
 def test_tasks_of_zero_length_start_when_ready_and_occupy_nothing():

@@ -99,7 +99,14 @@ _ALL = (
     Policy("paper", "Johnson + backfilling", order="johnson+backfill", skip=True),
     Policy("planned", "planned order, online skip", order="auto", skip=True),
     Policy("sliced", "planned order, slices", order="auto", skip=True, slice=0.5e-3),
-    Policy("fzdask", "planned order, slices, rolling horizon", order="auto", skip=True, slice=0.5e-3, horizon=2),
+    Policy(
+        "fzdask",
+        "planned order, slices, rolling horizon",
+        order="auto",
+        skip=True,
+        slice=0.5e-3,
+        horizon=2,
+    ),
 )
 
 POLICIES: dict[str, Policy] = {p.name: p for p in _ALL}

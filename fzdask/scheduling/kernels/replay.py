@@ -37,7 +37,6 @@ from fzdask.scheduling.kernels.replay_state import (
     DUE,
     DUMP_PENDING,
     GROUP,
-    HEAD1,
     IDLE,
     INF,
     ITERATION,
@@ -218,8 +217,7 @@ def _on_compression(S, w, t):
     _note(S.count, S.log_what, S.log_when, LOG_COMPRESS, w, which, j, me[PIECE], t)
     me[COMP_JOB] = -1
     if S.jobs[r, w, j, LEFT] > 0:
-        S.status[r, w, j] = PENDING
-        S.shots[r, w, HEAD1] = 0
+        S.status[r, w, j] = PENDING  # HEAD1 has not gone past its rank: it stays first in line
     else:
         _compressed(S, r, w, j)
     if S.rules[SHARE] > 0:

@@ -95,6 +95,6 @@ def test_what_must_be_exact():
 def test_relative_bounds():
     assert relative(np.array([1.0, np.inf, np.nan, 5.0, -999.0]), 0.5, (-999.0,)) == 2.0
     assert relative(np.array([2**60, 2**60 + 200]), 1.0) == 200.0
-    assert relative(np.array([1 + 9j, 3 - 1j]), 0.1) == 1.0
+    assert relative(np.array([1 + 9j, 3 - 1j, complex(99, np.nan)]), 0.1) == 1.0
     assert relative(np.array([np.nan]), 0.1) == 0.0
     assert relative(np.array([-1.7e308, 1.7e308]), 10.0) == np.finfo("f8").max

@@ -100,11 +100,11 @@ def exact_positions(x, preserve=()):
 def relative(x, rel, preserve=()):
     """``rel * (max - min)`` in binary64 over the finite values that are not preserved.
 
-    The ends of complex numbers are those of all their real and imaginary parts. At most the
+    The ends of complex numbers are those of the parts of all that are finite in both. At most the
     largest number.
     """
-    real = parts(x)
-    kept = real[np.isfinite(real) & ~_as_parts(preserved(x, preserve), native(x))]
+    x = native(x)
+    kept = parts(x)[_as_parts(np.isfinite(x) & ~preserved(x, preserve), x)]
     if not kept.size:
         return 0.0
     if kept.dtype.kind in "iu":

@@ -99,14 +99,28 @@ def test_bad_applications_are_refused(bad: dict[str, float]) -> None:
 def _documented(heading: str) -> list[list[str]]:
     """Rows of the first table after a heading of docs/simulator.md."""
     text = (ROOT / "docs" / "simulator.md").read_text()
-    part = text[text.index(heading) :]
-    lines = re.findall(r"^\|(.+)\|$", part.split("\n\n## ")[0], flags=re.MULTILINE)
+    part = re.split(r"\n#{2,3} ", text[text.index(heading) :])[0]
+    lines = re.findall(r"^\|(.+)\|$", part, flags=re.MULTILINE)
     return [[cell.strip() for cell in line.split("|")] for line in lines if "---" not in line]
 
 
 def _agree(documented: str, measured: float) -> bool:
     """In percent, up to the printed digits and what another machine's rounding may change."""
     return abs(float(documented) - 100.0 * measured) <= max(0.02, 0.05 * float(documented))
+
+
+def test_documented_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    text = (ROOT / "docs" / "simulator.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    printed = capsys.readouterr().out
+    overheads = [float(x) for x in re.findall(r"overhead (\S+) %", printed)]
+    assert overheads == sorted(overheads, reverse=True)
+    assert len(overheads) == 4
+    assert "compress" in printed
 
 
 @pytest.mark.slow
@@ -129,6 +143,25 @@ def test_documented_figures_over_the_load_of_compression() -> None:
         assert float(row[0]) == measured[0]
         assert all(_agree(c, float(m)) for c, m in zip(row[1:6], measured[1:6], strict=True)), row
         assert row[-1] == ("yes" if measured[-1] else "no")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("heading", "name", "key"),
+    [
+        ("### Over the load", "load", "load"),
+        ("### Over the noise", "noise", "noise"),
+        ("### Over the number of processes", "workers", "processes"),
+    ],
+)
+def test_documented_figures_by_policy(heading: str, name: str, key: str) -> None:
+    head, *rows = _documented(heading)
+    table = scheduling_studies.STUDIES[name]()
+    assert len(rows) == len(set(table.column(key)))
+    for row in rows:
+        for policy, cell in zip(head[1:], row[1:], strict=True):
+            found = {key: float(row[0]), "policy": policy.strip("`")}
+            assert _agree(cell, table.value("overhead", **found)), (found, cell)
 
 
 def test_noise_of_level_zero_is_none() -> None:

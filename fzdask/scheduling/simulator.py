@@ -25,6 +25,8 @@ from fzdask.scheduling.rivals import Policy, find_policy
 
 __all__ = ["Simulation", "simulate"]
 
+_LONGEST = 1 << 60  # ns, 36 years: sums of two such times are still below `INF` of the replay
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -218,6 +220,7 @@ class _Run:
             execution, dump, factor = self._draw()
             orderings, distances = foresight.ahead(execution, self.busy, dump, plain)
             began = replay.now
+            self._check_span(began, execution, dump, factor)
             replay.iterate(i, execution, dump, orderings, distances, factor)
             durations.append(replay.now - began)
             base.append(int(execution.base.max()))
@@ -254,6 +257,21 @@ class _Run:
         factor = self.source.storage()
         self.source.next_iteration()
         return execution, dump, factor
+
+    def _check_span(self, now: int, execution: Execution, dump: Dump, factor: float) -> None:
+        """Nothing in an iteration may come near the largest time that 64 bits hold."""
+        longest = float(execution.base.max())
+        longest += float((dump.compress + dump.write).sum(axis=1, dtype=np.float64).max())
+        if self.crew.storage is not None:
+            longest += float(dump.nbytes.sum()) / (self.crew.storage.bandwidth * factor * 1e-9)
+        # Sharing a core multiplies what is left of a task by 1024 before it divides.
+        limit = _LONGEST / 1024 if self.policy.share else _LONGEST
+        if now + longest > _LONGEST or longest > limit:
+            raise ConfigError(
+                f"simulate: an iteration with its dump may take {1e-9 * longest:.3g} s after "
+                f"{1e-9 * now:.3g} s, too many nanoseconds for 64 bits under policy "
+                f"{self.policy.name!r}; are the times in seconds?"
+            )
 
     def _change(self, workers: Busy | Worker | Sequence[Worker]) -> None:
         new = Crew(_as_workers(workers), (), 1, None).workers

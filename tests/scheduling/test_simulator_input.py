@@ -1,4 +1,4 @@
-"""Noise, policies and bad input of the simulator."""
+"""Noise, policies, bad input and the timers of the simulator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fzdask.errors import ConfigError
+from fzdask.scheduling.kernels.timers import first_timer, get_timer, set_timer, tree_size
 from fzdask.scheduling.model import Busy, Job, Worker
 from fzdask.scheduling.noise import Noise, NoiseSource
 from fzdask.scheduling.rivals import Policy, find_policy
@@ -57,6 +58,23 @@ def test_bad_noise_is_refused(bad: dict[str, float]) -> None:
         Noise(**bad)
 
 
+# -- timers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leaves", [1, 2, 8, 9, 64, 65, 700])
+def test_the_tournament_tree_finds_the_first_of_the_earliest(leaves: int) -> None:
+    rng = np.random.default_rng(leaves)
+    values = np.full(leaves, 1000)
+    tree = np.full(tree_size(leaves), 1000)
+    for _ in range(300):
+        leaf, value = int(rng.integers(leaves)), int(rng.integers(40))
+        values[leaf] = value
+        set_timer(tree, leaf, value)
+        assert tree[0] == values.min()
+        assert first_timer(tree) == int(values.argmin())
+        assert get_timer(tree, leaf) == value
+
+
 # -- bad input ------------------------------------------------------------------------------
 
 ONE = Busy([(0, 1)], length=2)
@@ -96,6 +114,18 @@ def test_bad_jobs_and_workers_are_refused() -> None:
         simulate([], [])
     with pytest.raises(ConfigError, match="no time"):
         simulate([job], Busy())
+
+
+def test_times_too_long_for_64_bits_are_refused() -> None:
+    year = 3.15e7
+    jobs = [Job(f"j{k}", year, year) for k in range(3)]
+    busy = Busy([(0, year)], length=year)
+    result = simulate(jobs, busy, policy="planned", iterations=2, warmup=0)
+    assert result.overhead >= result.bound_overhead > 0.0
+    with pytest.raises(ConfigError, match="64 bits"):
+        simulate(jobs, busy, policy="threads", warmup=0)
+    with pytest.raises(ConfigError, match="64 bits"):
+        simulate(jobs, busy, policy="planned", iterations=20, warmup=0)
 
 
 @pytest.mark.parametrize(

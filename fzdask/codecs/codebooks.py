@@ -217,6 +217,9 @@ def _run_symbol(counts: NDArray[np.int64], size: int) -> int:
 
 
 def _count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[np.int64], int]:
+    if hasattr(coded, "count_runs"):  # symbols on a device are counted there
+        counts, taken = coded.count_runs(group, every, mode)
+        return counts, taken
     counts = np.zeros(symbols.ALPHABET, np.int64)
     return counts, huffman.count_runs(coded.z, coded.wide, group, every, mode, counts)
 

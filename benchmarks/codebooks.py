@@ -73,13 +73,14 @@ def measure_chunks(field, rel: float, repeat: int, most: int) -> dict:
 def symbols_of(array, bound: float):
     """What the entropy coder gets for a whole array, as the default pipeline makes it."""
     from fzdask.codecs.config import CodecConfig
-    from fzdask.codecs.pipeline import find_pipeline
     from fzdask.codecs.prepare import prepare
-    from fzdask.codecs.stages.fused import encode_quantize_lorenzo
+    from fzdask.codecs.presets import find_pipeline
+    from fzdask.codecs.stages.fused_lorenzo import encode_quantize_lorenzo
 
     ready = prepare(array, "C", CodecConfig(abs=bound))
     lorenzo = find_pipeline("default").array_stages[1]
-    return encode_quantize_lorenzo(lorenzo, ready.data, ready.form, ready.job, True)[0].data
+    coded = encode_quantize_lorenzo(lorenzo, ready.data, ready.form, ready.job, symbols=True)
+    return coded[1].data
 
 
 def measure_series(field, rel: float) -> dict:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import sys
+from functools import lru_cache
 
-__all__ = ["COMPONENT", "component_bound", "integer_bound", "lattice_bound", "relative_bound"]
+__all__ = [
+    "COMPONENT",
+    "component_bound",
+    "integer_bound",
+    "lattice_bound",
+    "psnr_error",
+    "psnr_factor",
+    "relative_bound",
+]
 
 # |z - z'| <= b holds if both components are within b / sqrt(2); the factor is a little less, so
 # that no rounding on the way can exceed b.
@@ -21,6 +31,28 @@ def relative_bound(rel: float, low: float, high: float) -> float:
     span = float(high - low)
     bound = rel * span if math.isfinite(span) else rel * high - rel * low
     return min(bound, sys.float_info.max)
+
+
+@lru_cache(maxsize=64)
+def psnr_factor(psnr: float) -> float:
+    """``10 ** (-psnr / 20)``, rounded down: the root mean square error over the range.
+
+    In decimal arithmetic, which is alike on every machine; the bound is written to the stream.
+    """
+    with decimal.localcontext() as context:
+        context.prec = 60
+        context.Emin = decimal.MIN_EMIN
+        exact = decimal.Decimal(10) ** (-decimal.Decimal(psnr) / 20)
+        near = float(exact)
+        return math.nextafter(near, 0.0) if decimal.Decimal(near) > exact else near
+
+
+def psnr_error(psnr: float, low: float, high: float) -> float:
+    """Greatest root mean square error over the range that keeps this PSNR, rounded down.
+
+    An absolute bound of that size is always enough.
+    """
+    return math.nextafter(relative_bound(psnr_factor(psnr), low, high), 0.0)
 
 
 def integer_bound(bound: float, magnitude: int) -> int:

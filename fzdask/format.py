@@ -22,7 +22,8 @@ __all__ = ["Header", "SectionEntry", "StageEntry", "pack", "unpack"]
 
 MAGIC = b"FZD"
 VERSION = 0
-BOUND_KINDS = ("lossless", "abs", "rel")
+BOUND_KINDS = ("lossless", "abs", "rel", "pw_rel", "psnr")
+BOUND_VALUES = (0, 1, 2, 1, 2)  # of each kind: nothing, what was asked, that and the absolute bound
 
 # Numbers of the dtypes that need no description; append only.
 DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
@@ -41,10 +42,14 @@ MOST_EXPANSION = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class StageEntry:
-    """A stage as a stream names it: its code and the parameters that decoding needs."""
+    """A stage as a stream names it: its code and the parameters that decoding needs.
+
+    A stage of another package has the code 0 and a name.
+    """
 
     code: int
     params: bytes
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +313,7 @@ def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
 
 def _pack_bound(header: Header) -> bytes:
     kind = BOUND_KINDS.index(header.bound_kind)
-    values = () if kind == 0 else (header.asked, header.resolved)[2 - kind :]
+    values = (header.asked, header.resolved)[2 - BOUND_VALUES[kind] :]
     return bytes([kind]) + b"".join(struct.pack("<d", v) for v in values)
 
 
@@ -318,7 +323,7 @@ def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
         raise FormatError(f"fzdask stream: unknown kind of bound {kind}; from a newer release?")
     if kind == 0:
         return BOUND_KINDS[0], 0.0, 0.0
-    values = [reader.double() for _ in range(kind)]
+    values = [reader.double() for _ in range(BOUND_VALUES[kind])]
     return BOUND_KINDS[kind], values[0], values[-1]
 
 
@@ -327,6 +332,9 @@ def _pack_stages(stages: tuple[StageEntry, ...]) -> bytes:
     for stage in stages:
         n = len(stage.params)
         out.append(varint(stage.code << 3 | min(n, 7)))
+        if not stage.code:
+            name = stage.name.encode("ascii")
+            out.append(varint(len(name)) + name)
         if n >= 7:
             out.append(varint(n))
         out.append(stage.params)
@@ -337,8 +345,10 @@ def _unpack_stages(reader: _Reader) -> tuple[StageEntry, ...]:
     stages = []
     for _ in range(reader.byte()):
         tag = reader.varint()
+        name = "" if tag >> 3 else reader.take(reader.varint()).decode("ascii", "replace")
         n = tag & 7
-        stages.append(StageEntry(tag >> 3, reader.take(reader.varint() if n == 7 else n)))
+        params = reader.take(reader.varint() if n == 7 else n)
+        stages.append(StageEntry(tag >> 3, params, name))
     return tuple(stages)
 
 

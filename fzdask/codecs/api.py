@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.codebooks import FITTED, Codebook, SharedBooks, shared_books
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.info import StreamInfo, stream_info
-from fzdask.codecs.pipeline import LOSSLESS, Pipeline, find_pipeline
+from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
     NO_FLAGS,
     check_array,
@@ -24,7 +26,10 @@ from fzdask.codecs.prepare import (
     prepare,
     restore_layout,
 )
+from fzdask.codecs.presets import LOSSLESS, find_pipeline
+from fzdask.codecs.psnr import SLACK, keeps_psnr
 from fzdask.codecs.stages.base import Form, Job, Known
+from fzdask.codecs.stages.registry import stage_by_name
 from fzdask.errors import ConfigError, FormatError
 from fzdask.format import Header, SectionEntry, pack, unpack
 
@@ -36,10 +41,12 @@ __all__ = [
     "encode",
     "fit_codebook",
     "inspect",
+    "pipeline_of",
 ]
 
 # Above this share of the raw size a lossless chain is tried too, and the smaller stream kept.
 TRY_LOSSLESS = 0.7
+LOGARITHM = "logarithm"  # the stage that resolves pw_rel
 
 
 def compress(array: Any, **config: Any) -> bytes:
@@ -57,8 +64,8 @@ def compress(array: Any, **config: Any) -> bytes:
         numbers (distance in the plane) are bounded; integers take the whole part of the bound;
         everything else is kept bit for bit.
     **config
-        Exactly one of ``abs=``, ``rel=``, ``lossless=True``; optionally ``preserve=``,
-        ``pipeline=``, ``codebook=``. See :class:`fzdask.FZCodec`.
+        Exactly one of ``abs=``, ``rel=``, ``pw_rel=``, ``psnr=``, ``lossless=True``; optionally
+        ``preserve=``, ``pipeline=``, ``codebook=``. See :class:`fzdask.FZCodec`.
 
     Returns
     -------
@@ -121,25 +128,17 @@ def encode(array: Any, config: CodecConfig) -> bytes:
     """Compress an array as a configuration asks; see :func:`compress`."""
     array = check_array(array)
     order = memory_order(array)
-    kind, asked = config.bound
-    pipeline = find_pipeline(config.pipeline)
+    pipeline = pipeline_of(config, array.dtype)
     best: bytes | None = None
     if is_numeric(array.dtype) and pipeline.lossy and array.size:
-        if kind != "lossless" or array.dtype.kind in "iu":
-            ready = prepare(array, order, config)
-            if ready.job is not None:
-                ready.job.books = _books(config, ready.form)
-                best = _stream(
-                    array, order, pipeline, (kind, asked, ready.resolved),
-                    ready.data, ready.form, ready.job,
-                )  # fmt: skip
-            del ready
+        if not config.lossless or array.dtype.kind in "iu":
+            best = _within_bound(array, order, pipeline, config)
         if best is not None and len(best) <= TRY_LOSSLESS * array.nbytes:
             return best
     chain = find_pipeline(LOSSLESS) if pipeline.lossy else pipeline
     flat = flatten(array, order)
     form = flat_form(array.dtype, array.shape, order)
-    job = Job(0.0, NO_FLAGS, flat[:0], 0.0)
+    job = Job(NO_FLAGS, flat[:0], 0.0, order)
     exact = ("lossless", 0.0, 0.0)
     if array.nbytes:
         lossless = _stream(array, order, chain, exact, flat, form, job)
@@ -168,12 +167,11 @@ def decode(
         flat = _read_stored(header, blobs)
     else:
         pipeline = Pipeline.from_entries(header.stages)
-        numeric = numeric_form(form) if pipeline.lossy else form
-        known = Known(
-            decoding_bound(header.dtype, header.resolved),
-            Codebook.from_text(codebook) if codebook.startswith(FITTED) else None,
-        )
-        flat = pipeline.decode(numeric, header.stages, header.sections, blobs, known)
+        if pipeline.lossy:
+            bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)
+            form = replace(numeric_form(form), bound=bound)
+        known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
+        flat = pipeline.decode(form, header.stages, header.sections, blobs, known)
         if pipeline.lossy:
             native = header.dtype.newbyteorder("<")
             flat = flat.view(native).astype(header.dtype, copy=False)
@@ -190,7 +188,7 @@ def fit_codebook(sample: Any, config: CodecConfig) -> str:
         pipeline), or the sample is empty.
     """
     array = check_array(sample)
-    pipeline = find_pipeline(config.pipeline)
+    pipeline = pipeline_of(config, array.dtype)
     books = SharedBooks()
     if is_numeric(array.dtype) and array.size and pipeline.lossy:
         ready = prepare(array, memory_order(array), config)
@@ -203,6 +201,55 @@ def fit_codebook(sample: Any, config: CodecConfig) -> str:
             "use no Huffman codebook; leave codebook= out, or fit a larger numeric sample."
         )
     return books.newest.text
+
+
+@lru_cache(maxsize=256)
+def pipeline_of(config: CodecConfig, dtype: np.dtype[Any]) -> Pipeline:
+    """The pipeline for arrays of this dtype; with a stage that resolves the bound, if it needs one.
+
+    Raises
+    ------
+    ConfigError
+        The pipeline resolves another kind of bound than the configuration has.
+    """
+    pipeline = find_pipeline(config.pipeline)
+    kind, _ = config.bound
+    chain = pipeline.stages
+    for stage in chain:
+        if stage.resolves not in ("", kind):
+            raise ConfigError(
+                f"FZCodec: stage {stage.name!r} takes a bound {stage.resolves}=, but the codec has "
+                f"{kind}=. Give {stage.resolves}=, or leave the stage out."
+            )
+    if kind != "pw_rel" or not pipeline.lossy:
+        return pipeline
+    plain = tuple(stage for stage in chain if stage.resolves != kind)
+    if dtype.kind not in "fc":
+        return pipeline if len(plain) == len(chain) else Pipeline(plain, pipeline.sections)
+    if len(plain) < len(chain):
+        return pipeline
+    return Pipeline((stage_by_name(LOGARITHM)(), *chain), pipeline.sections)
+
+
+def _within_bound(
+    array: NDArray[Any], order: str, pipeline: Pipeline, config: CodecConfig
+) -> bytes | None:
+    """The stream of a lossy pipeline; None where the bound is too narrow for it."""
+    kind, asked = config.bound
+    for slack in (SLACK, 1.0) if kind == "psnr" else (1.0,):
+        ready = prepare(array, order, config, slack)
+        if ready.job is None:
+            return None
+        ready.job.books = _books(config, ready.form)
+        stream = _stream(
+            array, order, pipeline, (kind, asked, ready.resolved),
+            ready.data, ready.form, ready.job,
+        )  # fmt: skip
+        if slack == 1.0 or keeps_psnr(
+            array, decode(stream, config.codebook), asked, ready.low, ready.high, config.preserve
+        ):
+            break
+    return stream
 
 
 def _books(config: CodecConfig, form: Form) -> SharedBooks | Codebook | None:

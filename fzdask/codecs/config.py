@@ -13,7 +13,10 @@ from fzdask.errors import ConfigError
 
 __all__ = ["BOUND_NAMES", "CodecConfig"]
 
-BOUND_NAMES = ("abs", "rel", "lossless")
+MOST_PSNR = 3000.0  # dB; beyond it the bound leaves binary64
+
+NUMBERS = ("abs", "rel", "pw_rel", "psnr")
+BOUND_NAMES = (*NUMBERS, "lossless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,12 @@ class CodecConfig:
         Absolute bound in the unit of the data: ``|x - x'| <= abs`` for every finite value.
     rel : float, optional
         Bound relative to ``max - min`` of the finite, non-preserved values of the chunk.
+    pw_rel : float, optional
+        Point-wise relative bound, below 1: ``|x - x'| <= pw_rel * |x|`` for every finite value,
+        zeros and signs exact. Integers are kept exactly.
+    psnr : float, optional
+        Least peak signal-to-noise ratio in dB, ``20 log10((max - min) / RMSE)``, of the finite,
+        non-preserved values of the chunk.
     lossless : bool
         Every bit comes back.
     preserve : iterable of float
@@ -43,11 +52,13 @@ class CodecConfig:
     Raises
     ------
     ConfigError
-        No bound, two bounds, or a bound that is negative or not finite.
+        No bound, two bounds, or a bound that is negative, not finite or out of range.
     """
 
     abs: float | None = None
     rel: float | None = None
+    pw_rel: float | None = None
+    psnr: float | None = None
     lossless: bool = False
     preserve: tuple[float, ...] = ()
     pipeline: str = "default"
@@ -55,7 +66,7 @@ class CodecConfig:
 
     def __post_init__(self) -> None:
         # By identity: a bound of 0 is a bound, though it equals False.
-        given = [n for n in ("abs", "rel") if getattr(self, n) is not None]
+        given = [n for n in NUMBERS if getattr(self, n) is not None]
         given += ["lossless"] if self.lossless is not False else []
         if len(given) != 1:
             found = "none" if not given else " and ".join(given)
@@ -63,7 +74,7 @@ class CodecConfig:
                 f"FZCodec takes exactly one bound of {', '.join(BOUND_NAMES)}; got {found}. "
                 "Give one, for example FZCodec(abs=1e-3)."
             )
-        for name in ("abs", "rel"):
+        for name in NUMBERS:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _bound_value(name, value))
@@ -114,10 +125,10 @@ class CodecConfig:
     @property
     def bound(self) -> tuple[str, float]:
         """Name and value of the one bound that was given (``("lossless", 0.0)`` for lossless)."""
-        if self.abs is not None:
-            return "abs", self.abs
-        if self.rel is not None:
-            return "rel", self.rel
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if value is not None:
+                return name, value
         return "lossless", 0.0
 
 
@@ -135,6 +146,18 @@ def _bound_value(name: str, value: Any) -> float:
             f"FZCodec: {name}={value!r} must be finite in float64 and not negative; "
             "use lossless=True for a bit-exact result."
         )
+    if name == "pw_rel" and number >= 1:
+        raise ConfigError(
+            f"FZCodec: pw_rel={value!r} must be below 1: signs are exact, so no value moves by "
+            "its own size. Did you mean rel, which is relative to the range?"
+        )
+    if name == "psnr":
+        if number > MOST_PSNR:
+            raise ConfigError(
+                f"FZCodec: psnr={value!r} dB must be at most {MOST_PSNR:g}; use lossless=True for "
+                "a bit-exact result."
+            )
+        return number if number >= value else math.nextafter(number, math.inf)
     # Fractions, wide integers and long doubles round to binary64; a bound may only round down.
     return math.nextafter(number, 0.0) if number > value else number
 

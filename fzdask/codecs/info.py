@@ -26,9 +26,9 @@ class StreamInfo:
     pipeline : str
         Stages that wrote it; ``stored`` where the values are kept as they are.
     bound : str
-        Kind of bound asked: ``abs``, ``rel`` or ``lossless``.
+        Kind of bound asked: ``abs``, ``rel``, ``pw_rel``, ``psnr`` or ``lossless``.
     asked, resolved : float
-        The bound as asked, and as an absolute one in the unit of the data.
+        The bound as asked, and (but for ``pw_rel``) as an absolute one in the unit of the data.
     nbytes, stored_nbytes, header_nbytes : int
         Bytes of the array, of the stream, and of its header with both checksums.
     sections : dict
@@ -84,8 +84,8 @@ def stream_info(stream: Any) -> StreamInfo:
     for entry in header.sections:
         name = _section_name(chain, entry.stage, entry.number)
         sections[name] = entry.stored
-        if name == "quantize.outliers":
-            outliers = entry.nbytes // max(_real_itemsize(header), 1)
+        if name.endswith(".outliers"):
+            outliers += entry.nbytes // max(_real_itemsize(header), 1)
     return StreamInfo(
         shape=header.shape,
         dtype=header.dtype,

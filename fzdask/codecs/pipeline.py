@@ -1,38 +1,28 @@
-"""A pipeline: a chain of stages, written as text, that turns an array into sections and back."""
+"""A pipeline: a chain of stages that turns an array into sections and back."""
 
 from __future__ import annotations
 
-import ast
-import difflib
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from functools import lru_cache
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.stages import BY_CODE, BY_NAME, ArrayStage, ByteStage, Stage
-from fzdask.codecs.stages.base import Encoded, Form, Job, Known
-from fzdask.codecs.stages.fused import decode_quantize_lorenzo, encode_quantize_lorenzo
-from fzdask.codecs.stages.huffman import Huffman
-from fzdask.codecs.stages.lorenzo import Lorenzo
-from fzdask.codecs.stages.quantize import Quantize
+from fzdask.codecs import composition
+from fzdask.codecs.stages.base import ArrayStage, ByteStage, Encoded, Form, Job, Known, Stage
+from fzdask.codecs.stages.fusion import Fusion
+from fzdask.codecs.stages.registry import built_in, fusions, known_names, stage_by_code
 from fzdask.errors import ConfigError, FormatError
 from fzdask.format import MOST_EXPANSION, SectionEntry, StageEntry
 
-__all__ = ["LOSSLESS", "PRESETS", "Pipeline", "find_pipeline"]
-
-PRESETS = {"default": "quantize | lorenzo | huffman | zstd"}
-LOSSLESS = "shuffle | zstd"
+__all__ = ["Pipeline"]
 
 # No stage writes a longer section than this per element (or its size, if that is more), plus a
 # fixed part: a Huffman code with its raw bits takes 10 bytes and 4 of padding, a codebook 938.
 SECTION_NBYTES_PER_ELEMENT = 16
 SECTION_NBYTES = 1024
-
-_STAGE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,79 +31,123 @@ class Pipeline:
 
     Parameters
     ----------
-    stages : sequence of stages
+    stages : sequence of stages or names
         Array stages first, of which the first takes any array and each takes what the one before
-        gives; then any number of lossless back ends (bytes to bytes).
+        gives; then any number of lossless back ends (bytes to bytes). At most one is lossy.
+    sections : mapping of str to sequence of stages or names, optional
+        Side sections that are to have back ends of their own instead of the chain's, by name
+        (``outliers``, or ``quantize.outliers`` where several stages have one of that name).
     fused : bool
         Run adjacent stages as one kernel where there is one. The bytes are the same either way.
 
     Raises
     ------
     ConfigError
-        Two neighbours do not fit, or there is no stage that takes an array.
+        Two neighbours do not fit, there is no stage that takes an array, or no such section.
+
+    Examples
+    --------
+    >>> p = Pipeline.from_text("quantize | lorenzo | huffman | zstd; outliers = zstd(level=9)")
+    >>> p == Pipeline(p.stages, p.sections) == Pipeline.from_json(p.to_json())
+    True
     """
 
     stages: tuple[Stage, ...]
+    sections: Mapping[str, tuple[Stage, ...]]
     fused: bool = True
     array_stages: tuple[ArrayStage, ...] = field(init=False, repr=False, compare=False)
     byte_stages: tuple[ByteStage, ...] = field(init=False, repr=False, compare=False)
+    """All back ends, in the order of the bits that say which were applied to a section."""
+    _back_ends: Mapping[tuple[int, int], range] = field(init=False, repr=False, compare=False)
+    _fusions: tuple[Fusion | None, ...] = field(init=False, repr=False, compare=False)
 
-    def __init__(self, stages: Sequence[Stage], fused: bool = True) -> None:
-        stages = tuple(stages)
-        arrays = tuple(s for s in stages if isinstance(s, ArrayStage))
-        object.__setattr__(self, "stages", stages)
+    def __init__(
+        self,
+        stages: Sequence[Stage | str],
+        sections: Mapping[str, Sequence[Stage | str]] | None = None,
+        fused: bool = True,
+    ) -> None:
+        chain = _made(stages)
+        own = {name: _made(branch) for name, branch in (sections or {}).items()}
+        _check_chain(chain)
+        arrays = tuple(s for s in chain if isinstance(s, ArrayStage))
+        back_ends = list(chain[len(arrays) :])
+        ranges: dict[tuple[int, int], range] = {}
+        for name, branch in own.items():
+            place = _find_section(name, arrays)
+            if place in ranges:
+                raise ConfigError(f"Pipeline: section {name!r} is given back ends twice.")
+            for stage in branch:
+                if not isinstance(stage, ByteStage):
+                    raise ConfigError(
+                        f"Pipeline: {stage.name!r} takes {' or '.join(stage.takes)}, but section "
+                        f"{name!r} is bytes. What takes bytes: {_takers('bytes')}."
+                    )
+            ranges[place] = range(len(back_ends), len(back_ends) + len(branch))
+            back_ends += branch
+        object.__setattr__(self, "stages", chain)
+        object.__setattr__(self, "sections", own)
         object.__setattr__(self, "fused", fused)
         object.__setattr__(self, "array_stages", arrays)
-        object.__setattr__(self, "byte_stages", stages[len(arrays) :])
-        given = "array"
-        before = "the input"
-        for stage in self.stages:
-            if not isinstance(stage, ArrayStage | ByteStage):
-                raise ConfigError(f"Pipeline: {stage!r} is no stage; known: {_known()}.")
-            fits = stage.takes in (given, "bytes") if before != "the input" else True
-            if before == "the input":
-                fits = stage.takes == "array"
-            if not fits:
-                raise ConfigError(
-                    f"Pipeline: {stage.name!r} takes {stage.takes}, but {before} gives {given}. "
-                    f"What takes {given}: {_takers(given)}."
-                )
-            given = stage.gives
-            before = repr(stage.name)
-        if not self.stages:
-            raise ConfigError("Pipeline: no stages; for example 'quantize | lorenzo | huffman'.")
+        object.__setattr__(self, "byte_stages", tuple(back_ends))
+        object.__setattr__(self, "_back_ends", ranges)
+        object.__setattr__(self, "_fusions", _find_fusions(arrays) if fused else (None,) * 99)
+
+    def __hash__(self) -> int:
+        return hash((self.stages, tuple(self.sections.items()), self.fused))
 
     @classmethod
     def from_text(cls, text: str) -> Pipeline:
-        """Parse ``stage | stage(option=value) | ...``; the inverse of ``str``."""
-        return cls([_parse_stage(part, text) for part in text.split("|")])
+        """Parse ``stage | stage(option=value) | ...; section = stage``; the inverse of ``str``."""
+        return cls(*composition.from_text(text))
+
+    @classmethod
+    def from_json(cls, given: str | Mapping[str, Any]) -> Pipeline:
+        """Read what :meth:`to_json` or :meth:`to_dict` gave."""
+        if isinstance(given, str):
+            try:
+                given = json.loads(given)
+            except ValueError as error:
+                raise ConfigError(f"Pipeline: this is no JSON: {error}.") from error
+        return cls(*composition.from_mapping(given))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_toml(cls, text: str) -> Pipeline:
+        """Read a TOML document: a key ``pipeline`` with a text, or what :meth:`to_toml` gave."""
+        parts, _ = composition.from_toml(text)
+        return cls(*parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return composition.to_mapping(self.stages, self.sections)
+
+    def to_json(self) -> str:
+        """The pipeline as JSON."""
+        return json.dumps(self.to_dict())
+
+    def to_toml(self) -> str:
+        """The pipeline as TOML."""
+        return composition.to_toml(self.stages, self.sections)
 
     @classmethod
     def from_entries(cls, entries: Sequence[StageEntry]) -> Pipeline:
         """The pipeline that a stream names (with default options, which decoding never needs)."""
-        stages = []
-        for entry in entries:
-            stage = BY_CODE.get(entry.code)
-            if stage is None:
-                raise FormatError(
-                    f"fzdask stream: unknown stage number {entry.code}; from a newer release?"
-                )
-            stages.append(stage())
+        stages = [stage_by_code(entry.code, entry.name)() for entry in entries]
         try:
             return cls(stages)
         except ConfigError as error:
             raise FormatError(f"fzdask stream: impossible chain of stages: {error}") from error
 
     def __str__(self) -> str:
-        return " | ".join(str(stage) for stage in self.stages)
+        return composition.to_text(self.stages, self.sections)
 
     def __repr__(self) -> str:
         return f"Pipeline({str(self)!r})"
 
     @property
     def lossy(self) -> bool:
-        """Whether a stage of it quantizes."""
-        return any(isinstance(stage, Quantize) for stage in self.stages)
+        """Whether a stage of it moves values."""
+        return any(stage.lossy for stage in self.stages)
 
     def encode(
         self, data: NDArray[Any], form: Form, job: Job
@@ -125,22 +159,23 @@ class Pipeline:
         chain = self.array_stages
         while len(params) < len(chain):
             at = len(params)
-            if self._fuses(at, form):
-                second = chain[at + 1]
-                assert isinstance(second, Lorenzo)
-                coded = at + 2 < len(chain) and isinstance(chain[at + 2], Huffman)
-                result, more = encode_quantize_lorenzo(second, data, form, job, coded)
-                params += [result.params, more]
+            fusion = self._fusion(at, form)
+            if fusion is not None:
+                results = fusion.encode(chain[at : at + len(fusion.chain)], data, form, job)
             else:
-                result = chain[at].encode(data, form, job)
+                results = [chain[at].encode(data, form, job)]
+            data = results[-1].data
+            for result in results:
+                form = chain[len(params)].form_after(form, result.params)
+                self._add_sides(len(params), result, entries, blobs)
                 params.append(result.params)
-            self._add_sides(at, result, entries, blobs)
-            data = result.data
-            for k in range(at, len(params)):
-                form = chain[k].form_after(form, params[k])
         self._add(len(chain) - 1, 0, data.view(np.uint8), entries, blobs)
         params += [b""] * len(self.byte_stages)
-        stages = [StageEntry(s.code, p) for s, p in zip(self.stages, params, strict=True)]
+        every = (*chain, *self.byte_stages)
+        stages = [
+            StageEntry(s.code, p, "" if s.code else s.name)
+            for s, p in zip(every, params, strict=True)
+        ]
         return stages, entries, blobs
 
     def decode(
@@ -157,9 +192,43 @@ class Pipeline:
             raise FormatError("fzdask stream: stages for an array of no bytes; it is damaged.")
         if any(entry.params for entry in stages[len(chain) :]):
             raise FormatError("fzdask stream: parameters of a back end, which has none; damaged.")
+        params = [entry.params for entry in stages[: len(chain)]]
         forms = [form]
-        for stage, entry in zip(chain, stages, strict=False):
-            forms.append(stage.form_after(forms[-1], entry.params))
+        for stage, given in zip(chain, params, strict=True):
+            forms.append(stage.form_after(forms[-1], given))
+        data, sides = self._unwrap_all(form, entries, blobs)
+        array = _with_form(data, forms[-1])
+        for at, count, fusion in self._backwards(forms):
+            until = at + count
+            if fusion is None:
+                array = chain[at].decode(array, forms[at], params[at], sides[at], known)
+            else:
+                array = fusion.decode(
+                    chain[at:until], array, forms[at:until], params[at:until], sides[at:until],
+                    known,
+                )  # fmt: skip
+        return array
+
+    def _backwards(self, forms: Sequence[Form]) -> Iterator[tuple[int, int, Fusion | None]]:
+        """Where each step of encoding began, how many stages it took, and as which fusion."""
+        steps: list[tuple[int, int, Fusion | None]] = []
+        at = 0
+        while at < len(self.array_stages):
+            fusion = self._fusion(at, forms[at])
+            steps.append((at, len(fusion.chain) if fusion else 1, fusion))
+            at += steps[-1][1]
+        return reversed(steps)
+
+    def _fusion(self, at: int, form: Form) -> Fusion | None:
+        """The kernel that runs the stages from this place on as one."""
+        fusion = self._fusions[at]
+        return fusion if fusion is not None and fusion.applies(form) else None
+
+    def _unwrap_all(
+        self, form: Form, entries: Sequence[SectionEntry], blobs: Sequence[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.uint8], list[dict[str, NDArray[np.uint8]]]]:
+        """Undo the back ends: the main section, and the side sections of each stage by name."""
+        chain = self.array_stages
         data = None
         sides: list[dict[str, NDArray[np.uint8]]] = [{} for _ in chain]
         room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * form.size + SECTION_NBYTES
@@ -179,33 +248,7 @@ class Pipeline:
                 raise FormatError("fzdask stream: a section that no stage writes; damaged.")
         if data is None:
             raise FormatError("fzdask stream: the main section is missing; it is damaged.")
-        array = _with_form(data, forms[-1])
-        at = len(chain)
-        while at > 0:
-            at -= 1
-            stage, params = chain[at], stages[at].params
-            if isinstance(stage, Huffman) and at > 1 and self._fuses(at - 2, forms[at - 2]):
-                array = stage.decode_symbols(array, forms[at], params, sides[at], known)
-            elif at > 0 and self._fuses(at - 1, forms[at - 1]):
-                at -= 1
-                width = forms[at + 1].dtype.itemsize
-                array = decode_quantize_lorenzo(
-                    array, forms[at], width, params, sides[at], known.bound
-                )
-            else:
-                array = stage.decode(array, forms[at], params, sides[at], known)
-        return array
-
-    def _fuses(self, at: int, form: Form) -> bool:
-        """Whether the stages at this place and the next run as one kernel."""
-        pair = self.stages[at : at + 2]
-        return (
-            self.fused
-            and form.dtype.kind == "f"
-            and len(pair) == 2
-            and isinstance(pair[0], Quantize)
-            and isinstance(pair[1], Lorenzo)
-        )
+        return data, sides
 
     def _add_sides(
         self,
@@ -227,11 +270,12 @@ class Pipeline:
         entries: list[SectionEntry],
         blobs: list[NDArray[np.uint8]],
     ) -> None:
-        """Pass a section through the lossless back ends, each kept where it saves something."""
+        """Pass a section through its lossless back ends, each kept where it saves something."""
         sizes: list[int] = []
         applied = 0
-        for k, back_end in enumerate(self.byte_stages):
-            packed = back_end.compress(data)
+        of_chain = range(len(self.stages) - len(self.array_stages))
+        for k in self._back_ends.get((stage, number), of_chain):
+            packed = self.byte_stages[k].compress(data)
             if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
                 sizes.append(data.size)
                 applied |= 1 << k
@@ -249,6 +293,72 @@ class Pipeline:
         return data
 
 
+def _made(stages: Sequence[Stage | str]) -> tuple[Stage, ...]:
+    if isinstance(stages, str):
+        raise ConfigError(f"Pipeline: stages are a sequence; read {stages!r} by from_text.")
+    return tuple(composition.make_stage(s, {}) if isinstance(s, str) else s for s in stages)
+
+
+def _check_chain(chain: Sequence[Any]) -> None:
+    """Refuse a chain in which a stage does not take what it would get."""
+    if not chain:
+        raise ConfigError("Pipeline: no stages; for example 'quantize | lorenzo | huffman'.")
+    given = "array"
+    before = "the input"
+    moves = ""
+    for stage in chain:
+        if not isinstance(stage, ArrayStage | ByteStage):
+            raise ConfigError(
+                f"Pipeline: {stage!r} is no stage; known: {', '.join(known_names())}."
+            )
+        # A back end takes the bytes of anything, once there is a stage that gives sections.
+        takes = stage.takes
+        if given not in takes and (isinstance(stage, ArrayStage) or before == "the input"):
+            raise ConfigError(
+                f"Pipeline: {stage.name!r} takes {' or '.join(takes)}, but {before} gives {given}. "
+                f"What takes {given}: {_takers(given, before == 'the input')}."
+            )
+        if stage.lossy and moves:
+            raise ConfigError(
+                f"Pipeline: {moves!r} and {stage.name!r} are both lossy; one bound is spent once."
+            )
+        moves = stage.name if stage.lossy else moves
+        given = given if stage.gives == "same" else stage.gives
+        before = repr(stage.name)
+
+
+def _takers(given: str, first: bool = False) -> str:
+    return ", ".join(
+        name
+        for name, stage in built_in().items()
+        if given in stage.takes or (issubclass(stage, ByteStage) and not first)
+    )
+
+
+def _find_section(name: str, chain: Sequence[ArrayStage]) -> tuple[int, int]:
+    """Stage and number of a side section by its name; ``main`` is the last stage's main output."""
+    places = {"main": [(len(chain) - 1, 0)]}
+    for at, stage in enumerate(chain):
+        for number, section in enumerate(stage.section_names, 1):
+            places.setdefault(section, []).append((at, number))
+            places.setdefault(f"{stage.name}.{section}", []).append((at, number))
+    found = places.get(name, [])
+    if len(found) != 1:
+        why = "no section" if not found else "several sections"
+        raise ConfigError(f"Pipeline: {why} {name!r} in this chain; it has {', '.join(places)}.")
+    return found[0]
+
+
+def _find_fusions(chain: Sequence[ArrayStage]) -> tuple[Fusion | None, ...]:
+    """For each place of a chain, the fusion of the most stages that could begin there."""
+    found: list[Fusion | None] = []
+    for at in range(len(chain)):
+        kinds = tuple(type(stage) for stage in chain[at:])
+        fits = (f for f in fusions() if kinds[: len(f.chain)] == f.chain)
+        found.append(next(fits, None))
+    return tuple(found)
+
+
 def _with_form(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
     """Bytes as an array of the form that the last array stage gave (-1: any number of bytes)."""
     if form.shape != (-1,) and data.size != form.size * form.dtype.itemsize:
@@ -259,68 +369,3 @@ def _with_form(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
     if data.ctypes.data % max(form.dtype.alignment, 4):
         data = data.copy()
     return data.view(form.dtype) if form.dtype.itemsize > 1 else data
-
-
-@lru_cache(maxsize=256)
-def find_pipeline(text: str) -> Pipeline:
-    """The pipeline of a preset's name or a text; ConfigError with the nearest names otherwise."""
-    if text in PRESETS:
-        return Pipeline.from_text(PRESETS[text])
-    if "|" not in text and _STAGE.fullmatch(text) and text.split("(")[0].strip() not in BY_NAME:
-        near = difflib.get_close_matches(text, [*PRESETS, *BY_NAME], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ConfigError(
-            f"fzdask: no preset {text!r}{hint} Presets: {', '.join(PRESETS)}; stages: {_known()}."
-        )
-    return Pipeline.from_text(text)
-
-
-def _known() -> str:
-    return ", ".join(BY_NAME)
-
-
-def _takers(given: str) -> str:
-    fitting = ("array",) if given == "array" else (given, "bytes")
-    return ", ".join(name for name, s in BY_NAME.items() if getattr(s, "takes", "") in fitting)
-
-
-def _parse_stage(part: str, text: str) -> Stage:
-    match = _STAGE.fullmatch(part)
-    if match is None:
-        raise ConfigError(
-            f"Pipeline: cannot read {part.strip()!r} in {text!r}; "
-            "write stages as name or name(option=value), joined by '|'."
-        )
-    name, options = match.groups()
-    stage = BY_NAME.get(name)
-    if stage is None:
-        near = difflib.get_close_matches(name, BY_NAME, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ConfigError(f"Pipeline: no stage {name!r}{hint} Known: {_known()}.")
-    given = _parse_options(options or "", name)
-    valid = [f.name for f in fields(stage)]  # type: ignore[arg-type]
-    for option in given:
-        if option not in valid:
-            near = difflib.get_close_matches(option, valid, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise ConfigError(
-                f"Pipeline: {name!r} has no option {option!r}{hint} "
-                f"Valid ones: {', '.join(valid) or 'none'}."
-            )
-    return stage(**given)
-
-
-def _parse_options(text: str, name: str) -> dict[str, Any]:
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("the brackets do not match")
-        if call.args or any(k.arg is None for k in call.keywords):
-            raise ValueError("options are given as option=value")
-        return {str(k.arg): _literal(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"Pipeline: options {text!r} of {name!r}: {error}.") from error
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.bounds import component_bound, integer_bound, lattice_bound, relative_bound
+from fzdask.bounds import (
+    component_bound,
+    integer_bound,
+    lattice_bound,
+    psnr_error,
+    relative_bound,
+)
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.kernels.cpu import ranges
 from fzdask.codecs.stages.base import Form, Job
@@ -29,17 +35,21 @@ class Prepared:
     data : flat array
         Native, in the order of memory; halves as float32, complex as pairs.
     form : Form
-        What the decoder is to return (halves as halves).
+        What the decoder is to return (halves as halves), with the bound of its numbers.
     job : Job or None
         None where only a lossless chain can keep what was asked.
     resolved : float
-        The absolute bound for the header.
+        The bound for the header: an absolute one, but for ``pw_rel``.
+    low, high : float or int
+        Range of the finite values that are not preserved.
     """
 
     data: NDArray[Any]
     form: Form
     job: Job | None
     resolved: float
+    low: Any = 0
+    high: Any = 0
 
 
 def memory_order(array: NDArray[Any]) -> str:
@@ -95,8 +105,11 @@ def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> ND
     return flat.reshape(shape[::-1]).T if order == "F" else flat.reshape(shape)
 
 
-def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
-    """Resolve the bound of a numeric array and make it ready for a lossy pipeline."""
+def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float = 1.0) -> Prepared:
+    """Resolve the bound of a numeric array and make it ready for a lossy pipeline.
+
+    With ``psnr`` the bound is ``slack`` times the one that is always enough.
+    """
     form = numeric_form(flat_form(array.dtype, array.shape, order))
     flat = flatten(array, order)
     forced = _preserved(flat, config.preserve)
@@ -104,27 +117,33 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig) -> Prepared:
     if array.dtype.kind == "c":
         forced = _pair_flags(flat, np.repeat(forced, 2))
     low, high = _range(flat, forced)
+    magnitude = max(abs(low), abs(high))
+    job = Job(forced, flat.view(f"<u{form.dtype.itemsize}"), float(magnitude), order)
     kind, value = config.bound
-    asked = relative_bound(value, low, high) if kind == "rel" else value
+    asked = {
+        "rel": lambda: relative_bound(value, low, high),
+        "psnr": lambda: slack * psnr_error(value, low, high),
+    }.get(kind, lambda: value)()
     if form.dtype.kind != "f":
-        magnitude = max(abs(int(low)), abs(int(high)))
-        bound = float(integer_bound(asked, magnitude))
-        job = Job(bound, forced, flat.view(f"<u{form.dtype.itemsize}"), float(magnitude))
-        return Prepared(flat, form, job, bound)
-    cell = lattice_bound(decoding_bound(array.dtype, min(asked, 2.0**1020)))
+        bound = 0.0 if kind == "pw_rel" else float(integer_bound(asked, int(magnitude)))
+        return Prepared(flat, replace(form, bound=bound), job, bound, low, high)
+    if kind == "pw_rel":
+        form = replace(form, bound=value)
+        return Prepared(flat, form, job if value > 0 else None, value, low, high)
+    cell = lattice_bound(decoding_bound(array.dtype, kind, min(asked, 2.0**1020)))
     if cell is None:
-        return Prepared(flat, form, None, 0.0)
-    bits = flat.view(f"<u{form.dtype.itemsize}")
-    job = Job(cell, forced, bits, max(abs(float(low)), abs(float(high))))
+        return Prepared(flat, form, None, 0.0, low, high)
     if form.dtype.itemsize == 2:
         job.forced = _half_misses(flat, cell, forced)
         flat = _widened(flat)
-    return Prepared(flat, form, job, min(asked, 2.0**1020))
+    resolved = min(asked, 2.0**1020)
+    return Prepared(flat, replace(form, bound=cell), job, resolved, low, high)
 
 
-def decoding_bound(dtype: np.dtype[Any], resolved: float) -> float:
-    """The bound of the lattice, given the one in the header."""
-    return component_bound(resolved) if dtype.kind == "c" else resolved
+def decoding_bound(dtype: np.dtype[Any], kind: str, resolved: float) -> float:
+    """The bound of the numbers in a form, given the one in the header."""
+    pairs = dtype.kind == "c" and kind != "pw_rel"  # relative errors of the parts bound the whole
+    return component_bound(resolved) if pairs else resolved
 
 
 def _preserved(flat: NDArray[Any], preserve: tuple[float, ...]) -> NDArray[np.uint8]:

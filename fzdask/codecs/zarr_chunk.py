@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from zarr.core.buffer import Buffer
 
-from fzdask.bounds import relative_bound
+from fzdask.bounds import psnr_error, relative_bound
 from fzdask.codecs.config import CodecConfig
 from fzdask.errors import ConfigError, FormatError, UnsupportedDtypeError
 from fzdask.format import Header
@@ -138,7 +138,7 @@ def chunk_config(config: CodecConfig, array: Array, *, fill_value: Any = None) -
     if array.dtype == np.uint8 and array.ndim <= 1:
         return LOSSLESS
     kind = array.dtype.kind
-    if config.rel is None or kind not in "fiuc":
+    if config.bound[0] not in ("rel", "psnr") or kind not in "fiuc":
         return config
     kept = np.ones((), bool) if fill_value is None else array != fill_value
     if kind == "c":
@@ -156,10 +156,13 @@ def chunk_config(config: CodecConfig, array: Array, *, fill_value: Any = None) -
     if not values.size:
         return config
     number = int if kind in "iu" else float
-    bound = relative_bound(config.rel, number(values.min()), number(values.max()))
+    low, high = number(values.min()), number(values.max())
+    name, asked = config.bound
+    # For a PSNR always enough: padding, which costs no error, must not count for the mean.
+    bound = {"rel": relative_bound, "psnr": psnr_error}[name](asked, low, high)
     if bound == 0:
         return LOSSLESS
-    return dataclasses.replace(config, rel=None, abs=bound)
+    return dataclasses.replace(config, rel=None, psnr=None, abs=bound)
 
 
 def refuse_object(dtype: np.dtype[Any]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 from numcodecs.abc import Codec as NumcodecsCodec
 
+from fzdask.codecs.api import pipeline_of
 from fzdask.codecs.config import CodecConfig
-from fzdask.codecs.pipeline import find_pipeline
 from fzdask.errors import ConfigError
 
 __all__ = ["CodecJSON", "ConfiguredCodec"]
@@ -62,6 +63,8 @@ class ConfiguredCodec:
     ----------
     abs, rel : float or None
         The absolute bound, in the unit of the data, or the one relative to the chunk's range.
+    pw_rel, psnr : float or None
+        The bound relative to each value, or the least PSNR of a chunk in dB.
     lossless : bool
         Whether every bit comes back.
     preserve : tuple of float
@@ -74,6 +77,8 @@ class ConfiguredCodec:
 
     abs: float | None
     rel: float | None
+    pw_rel: float | None
+    psnr: float | None
     lossless: bool
     preserve: tuple[float, ...]
     pipeline: str
@@ -90,14 +95,18 @@ class ConfiguredCodec:
         *,
         abs: float | None = None,
         rel: float | None = None,
+        pw_rel: float | None = None,
+        psnr: float | None = None,
         lossless: bool = False,
         preserve: Any = (),
         pipeline: str = "default",
         codebook: str = "own",
         **unknown: Any,
     ) -> None:
-        given = {"abs": abs, "rel": rel, "lossless": lossless, "preserve": preserve}
-        given |= {"pipeline": pipeline, "codebook": codebook, **unknown}
+        given = dict(
+            abs=abs, rel=rel, pw_rel=pw_rel, psnr=psnr, lossless=lossless, preserve=preserve,
+            pipeline=pipeline, codebook=codebook, **unknown,
+        )  # fmt: skip
         config = _understood(given)
         self._set(config, config.to_dict())
 
@@ -193,5 +202,5 @@ class ConfiguredCodec:
 def _understood(given: Mapping[str, Any]) -> CodecConfig:
     """Return the configuration, or raise: also for a pipeline, and not at the first chunk only."""
     config = CodecConfig.from_mapping(given)
-    find_pipeline(config.pipeline)
+    pipeline_of(config, np.dtype("f8"))
     return config

@@ -72,7 +72,7 @@ def coded_with(book: Codebook, residual: np.ndarray, monkeypatch) -> tuple[Symbo
     monkeypatch.setattr(codebooks, "own_coding", lambda *_: codebooks.Coding(book, 1 << 62, None))
     coding = fitted_coding(coded, 4096, book)
     assert coding.book is book
-    job = Job(1.0, np.zeros(0, np.uint8), residual[:0], 0.0, books=book)
+    job = Job(np.zeros(0, np.uint8), residual[:0], 0.0, books=book)
     return Huffman().encode(coded, Form((residual.size,), residual.dtype), job)
 
 
@@ -112,7 +112,7 @@ def test_a_book_of_zeros_codes_anything(kind, dtype, mode, monkeypatch):
     assert "codebook_name" in got.sections
     sides = {k: np.frombuffer(v, np.uint8) for k, v in got.sections.items()}
     form = Form((want.size,), want.dtype)
-    back = Huffman().decode(got.data, form, got.params, sides, Known(1.0, book))
+    back = Huffman().decode(got.data, form, got.params, sides, Known(book))
     np.testing.assert_array_equal(back, want)
 
 

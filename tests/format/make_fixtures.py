@@ -1,17 +1,20 @@
-"""Make the stored streams of the format's present version, and their manifest.
+"""Make the stored streams of the format's present version, each with a description beside it.
 
-    python tests/format/make_fixtures.py
+    python tests/format/make_fixtures.py [NAME ...]
 
-A stream that says the same before its back ends is left as it is, since the bytes of zstd depend
-on its release. Until the format is declared stable, run this after a deliberate change and add a
-line to CHANGELOG.md; from then on the folder of a version is only ever added to.
+With names, only the fixtures of those modules in ``cases`` (one for each stage). A stream that
+says the same before its back ends is left as it is, since the bytes of zstd depend on its
+release. Until the format is declared stable, run this after a deliberate change and add a line to
+CHANGELOG.md; from then on the folder of a version is only ever added to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,22 @@ import fzdask
 from fzdask.format import VERSION
 
 FOLDER = Path(__file__).parent / "fixtures" / f"v{VERSION}"
-MANIFEST = FOLDER / "manifest.json"
+CASES = Path(__file__).parent / "cases"
 
 
-def encoded() -> dict[str, Case]:
+def encoded(only: Collection[str] = ()) -> dict[str, Case]:
     """Arrays and options of the fixtures that the encoder makes."""
+    cases = {} if only else general_cases()
+    for path in sorted(CASES.glob("*.py")):
+        if path.stem != "__init__" and (not only or path.stem in only):
+            for name, case in importlib.import_module(f"cases.{path.stem}").fixtures().items():
+                assert name not in cases, f"two fixtures are named {name!r}"
+                cases[name] = case
+    return cases
+
+
+def general_cases() -> dict[str, Case]:
+    """Those of the first stages, in all their corners."""
     plane = field((20, 23), "f4")
     rough = whole_field((9, 11, 13), 2, step=60) / 64
     sentinel = plane.copy()
@@ -107,7 +121,7 @@ def written_by_hand() -> dict[str, bytes]:
 
 
 def describe(stream: bytes, config: dict[str, Any] | None) -> dict[str, Any]:
-    """The manifest's entry of a stream."""
+    """What is stored beside a stream."""
     array = fzdask.decompress(stream)
     info = fzdask.inspect(stream)
     return {
@@ -135,32 +149,32 @@ def before_back_ends(stream: bytes) -> dict[str, Any]:
     }
 
 
-def make() -> dict[str, tuple[bytes, dict[str, Any] | None]]:
+def make(only: Collection[str] = ()) -> dict[str, tuple[bytes, dict[str, Any] | None]]:
     """Every fixture: its stream as it would be written now, and the options it was made with."""
     made: dict[str, tuple[bytes, dict[str, Any] | None]] = {}
-    for name, (array, config) in encoded().items():
+    for name, (array, config) in encoded(only).items():
         made[name] = fzdask.compress(array, **config), config
-    for name, stream in written_by_hand().items():
+    for name, stream in ({} if only else written_by_hand()).items():
         made[name] = stream, None
     return made
 
 
-def write(report: Callable[[str], None] = print) -> None:
+def write(only: Collection[str] = (), report: Callable[[str], None] = print) -> None:
     """Write the folder of the present version."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    manifest = {}
-    for name, (stream, config) in make().items():
+    made = make(only)
+    for name, (stream, config) in made.items():
         path = FOLDER / f"{name}.fz"
         kept = path.exists() and _says_the_same(path.read_bytes(), stream)
         if not kept:
             path.write_bytes(stream)
-        manifest[name] = describe(path.read_bytes(), config)
+        entry = json.dumps(describe(path.read_bytes(), config), indent=1, sort_keys=True)
+        path.with_suffix(".json").write_text(entry + "\n")
         report(f"{'kept' if kept else 'made':<5}{path.stat().st_size:>6}  {name}")
-    for path in FOLDER.glob("*.fz"):
-        if path.stem not in manifest:
+    for path in [] if only else FOLDER.iterdir():
+        if path.suffix in (".fz", ".json") and path.stem not in made:
             path.unlink()
-            report(f"gone         {path.stem}")
-    MANIFEST.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            report(f"gone         {path.name}")
 
 
 def _says_the_same(stored: bytes, made: bytes) -> bool:
@@ -171,4 +185,4 @@ def _says_the_same(stored: bytes, made: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    write()
+    write(sys.argv[1:])

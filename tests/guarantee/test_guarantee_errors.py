@@ -31,7 +31,7 @@ CONFIGURATIONS = {
     "misspelt": ({"asb": 1}, ["FZCodec", "no parameter 'asb'", "did you mean 'abs'"]),
     "longer": ({"relative": 1}, ["no parameter 'relative'", "did you mean 'rel'"]),
     "preserv": ({"abs": 1, "preserv": 1}, ["no parameter 'preserv'", "did you mean 'preserve'"]),
-    "like none": ({"xyzzy": 1}, ["no parameter 'xyzzy'", "Valid ones: abs, rel, lossless"]),
+    "like none": ({"xyzzy": 1}, ["no parameter 'xyzzy'", "Valid ones: abs, rel, pw_rel"]),
     "preserve text": ({"abs": 1, "preserve": ("a",)}, ["preserve", "real numbers", "'a'"]),
     "preserve bool": ({"abs": 1, "preserve": (True,)}, ["preserve", "real numbers", "True"]),
     "pipeline None": ({"abs": 1, "pipeline": None}, ["FZCodec", "pipeline=None", "preset"]),
@@ -98,7 +98,7 @@ def test_pipeline(text):
 
 
 def test_pipeline_of_what_is_no_stage():
-    for stages in (["quantize"], [None], [Pipeline]):
+    for stages in ([None], [Pipeline], [3]):
         with pytest.raises(ConfigError, match=r"is no stage; known: quantize, lorenzo"):
             Pipeline(stages)
     with pytest.raises(ConfigError, match="no stages; for example 'quantize"):

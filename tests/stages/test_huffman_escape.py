@@ -28,7 +28,7 @@ def test_every_residual_survives_a_book_that_knows_only_zero(dtype, size):
     residual >>= rng.integers(0, 8 * residual.itemsize, size).astype(dtype)
     residual[::3] = 0
     book = book_of_zeros_and_escapes()
-    job = Job(1.0, np.zeros(0, np.uint8), residual[:0], 0.0, books=book)
+    job = Job(np.zeros(0, np.uint8), residual[:0], 0.0, books=book)
     stage = Huffman(group=256)
     coded = Symbols.of(residual)
     coding = Coding(book, int(huffman.coded_bits(coded.counts, book.lengths)), coded.counts)
@@ -38,7 +38,7 @@ def test_every_residual_survives_a_book_that_knows_only_zero(dtype, size):
     raw = {name: np.frombuffer(data, np.uint8) for name, data in got.sections.items()}
     assert "codebook_name" in raw
     form = Form((size,), residual.dtype)
-    back = stage.decode(got.data, form, got.params, raw, Known(1.0, book))
+    back = stage.decode(got.data, form, got.params, raw, Known(book))
     np.testing.assert_array_equal(back, residual)
 
 

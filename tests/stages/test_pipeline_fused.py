@@ -67,7 +67,7 @@ def decode(x, ready, chain, fused, encoding):
     plain = Pipeline.from_entries(stages)
     assert [type(s) for s in plain.stages] == [type(s) for s in chain.stages]
     run = Pipeline(plain.stages, fused=fused)
-    flat = run.decode(ready.form, stages, entries, blobs, Known(ready.job.bound))
+    flat = run.decode(ready.form, stages, entries, blobs, Known())
     flat = flat.view(x.dtype.newbyteorder("<")).astype(x.dtype)
     return restore_layout(flat, x.shape, memory_order(x))
 
@@ -115,9 +115,9 @@ def test_sections_are_what_the_specifications_give_one_after_the_other(dtype):
     forced = ready.job.forced
     flags = forced.astype(bool) if forced.size else np.zeros(ready.data.size, bool)
     if ready.data.dtype.kind == "f":
-        first = lattice_spec.quantize_floats(ready.data, ready.job.bits, ready.job.bound, flags)
+        first = lattice_spec.quantize_floats(ready.data, ready.job.bits, ready.form.bound, flags)
     else:
-        first = lattice_spec.quantize_integers(ready.data, int(ready.job.bound), flags)
+        first = lattice_spec.quantize_integers(ready.data, int(ready.form.bound), flags)
     params, lattice, sections = first
     expected = {(0, k + 1): v for k, v in enumerate(sections.values())}
     mask = stages[1].params[0]

@@ -19,14 +19,14 @@ NONE = np.zeros(0, np.uint8)
 def assert_as_specified(r, group=4096):
     """Encode a residual, compare with the specification, decode; returns the encoding."""
     form = Form(r.shape, r.dtype)
-    got = Huffman(group=group).encode(r, form, Job(1.0, NONE, NONE, 0.0))
+    got = Huffman(group=group).encode(r, form, Job(NONE, NONE, 0.0))
     mode = int.from_bytes(got.params[1:], "little") if len(got.params) > 1 else -1
     params, words, sections = huffman_spec.encode(r, group, mode)
     assert got.params == params
     assert {k: bytes(v) for k, v in got.sections.items()} == sections
     assert bytes(got.data) == words
     raw = {k: np.frombuffer(v, np.uint8) for k, v in sections.items()}
-    back = Huffman().decode(np.frombuffer(words, np.uint8), form, params, raw, Known(1.0))
+    back = Huffman().decode(np.frombuffer(words, np.uint8), form, params, raw, Known())
     assert back.dtype == r.dtype
     np.testing.assert_array_equal(back, r)
     return got

@@ -57,7 +57,7 @@ def extremes(size, dtype):
 
 def run(x, shape, axes):
     form = Form(shape, x.dtype)
-    return Lorenzo(axes=axes).encode(x, form, Job(1.0, NONE, x, 0.0))
+    return Lorenzo(axes=axes).encode(x, form, Job(NONE, x, 0.0))
 
 
 @pytest.mark.parametrize("dtype", ["i4", "i8"])
@@ -70,7 +70,7 @@ def test_residual_and_its_inverse_for_every_subset_of_axes(shape, dtype):
         assert got.params == bytes([mask])
         assert got.data.dtype == x.dtype
         np.testing.assert_array_equal(got.data, lorenzo_spec.residual(x, shape, mask))
-        back = Lorenzo().decode(got.data, form, got.params, {}, Known(1.0))
+        back = Lorenzo().decode(got.data, form, got.params, {}, Known())
         np.testing.assert_array_equal(back, x)
         np.testing.assert_array_equal(lorenzo_spec.lattice_of(got.data, shape, mask), x)
 
@@ -139,13 +139,13 @@ def test_auto_samples_the_lattice_of_values_and_skips_what_has_none(inverse):
     x[rng.random(x.shape) < 0.1] = 1e308
     forced = (rng.random(x.size) < 0.1).astype(np.uint8)
     for flags in (NONE, forced):
-        job = Job(1.0, flags, NONE, 0.0, sample=(x.reshape(-1), inverse))
+        job = Job(flags, NONE, 0.0, sample=(x.reshape(-1), inverse))
         got = Lorenzo().subset(np.zeros(x.size, "i4"), Form(x.shape, np.dtype("i4")), job)
         assert got == choices_spec.auto_axes(x, x.shape, inverse, flags)
 
 
 def test_auto_with_nothing_to_sample_takes_all_axes():
     x = np.full((30, 40), np.nan)
-    job = Job(1.0, NONE, NONE, 0.0, sample=(x.reshape(-1), 1.0))
+    job = Job(NONE, NONE, 0.0, sample=(x.reshape(-1), 1.0))
     assert Lorenzo().subset(np.zeros(1200, "i4"), Form((30, 40), np.dtype("i4")), job) == 3
     assert choices_spec.auto_axes(x, x.shape, 1.0, NONE) == 3

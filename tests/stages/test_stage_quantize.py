@@ -15,20 +15,20 @@ NONE = np.zeros(0, np.uint8)
 SIZES = [1, 2, 7, 63, 64, 65, 2047, 2048, 2049, 4095, 4096, 4097, 6151]
 
 
-def job_for(x, bound, forced=NONE, bits=None):
+def job_for(x, forced=NONE, bits=None):
     """What the pipeline's preparation hands to the stages."""
     usable = ~forced.astype(bool) if forced.size else np.ones(x.size, bool)
     if x.dtype.kind == "f":
         usable = usable & np.isfinite(x)
     largest = max((abs(v) for v in x[usable].tolist()), default=0)
     bits = x.view(f"u{x.itemsize}") if bits is None else bits
-    return Job(bound, forced, bits, float(largest))
+    return Job(forced, bits, float(largest))
 
 
 def assert_as_specified(x, bound, forced=NONE, bits=None):
     """Encode, compare with the specification, decode; returns the decoded values."""
-    job = job_for(x, bound, forced, bits)
-    form = Form(x.shape, np.dtype(f"{x.dtype.kind}{job.bits.itemsize}"))
+    job = job_for(x, forced, bits)
+    form = Form(x.shape, np.dtype(f"{x.dtype.kind}{job.bits.itemsize}"), bound)
     got = Quantize().encode(x, form, job)
     flags = forced.astype(bool) if forced.size else np.zeros(x.size, bool)
     if x.dtype.kind == "f":
@@ -40,7 +40,7 @@ def assert_as_specified(x, bound, forced=NONE, bits=None):
     np.testing.assert_array_equal(got.data, lattice)
     assert {k: bytes(v) for k, v in got.sections.items()} == sections
     raw = {k: np.frombuffer(v, np.uint8) for k, v in sections.items()}
-    return Quantize().decode(got.data, form, params, raw, Known(bound))
+    return Quantize().decode(got.data, form, params, raw, Known())
 
 
 def field(size, dtype, share, seed=0):
@@ -78,10 +78,10 @@ def test_bounds_from_denormal_to_beyond_the_range(bound):
 
 def test_lattice_is_wide_where_values_need_it_and_only_there():
     x = np.array([0.0, 2.0**30 - 1, 5.0], "f8")
-    assert Quantize().encode(x, Form(x.shape, x.dtype), job_for(x, 0.5)).params == b"\x04"
+    assert Quantize().encode(x, Form(x.shape, x.dtype, 0.5), job_for(x)).params == b"\x04"
     assert_as_specified(x, 0.5)
     x[1] += 1
-    assert Quantize().encode(x, Form(x.shape, x.dtype), job_for(x, 0.5)).params == b"\x08"
+    assert Quantize().encode(x, Form(x.shape, x.dtype, 0.5), job_for(x)).params == b"\x08"
     assert_as_specified(x, 0.5)
 
 
@@ -94,10 +94,10 @@ def test_ends_of_both_lattices():
 def test_outlier_takes_the_inlier_before_it_even_across_tiles():
     x = np.full(5000, 7.0, "f4")
     x[2000:4500] = np.nan
-    got = Quantize().encode(x, Form(x.shape, x.dtype), job_for(x, 0.5))
+    got = Quantize().encode(x, Form(x.shape, x.dtype, 0.5), job_for(x))
     assert (got.data == 7).all()
     x[0] = np.inf  # none before it: the lattice starts at 0
-    got = Quantize().encode(x, Form(x.shape, x.dtype), job_for(x, 0.5))
+    got = Quantize().encode(x, Form(x.shape, x.dtype, 0.5), job_for(x))
     assert got.data[0] == 0
     assert_as_specified(x, 0.5)
 
@@ -115,7 +115,7 @@ def test_long_gaps_and_runs_take_long_varints():
     x = np.zeros(70000, "f4")
     x[20000:55000] = np.nan
     x[-1] = -0.0
-    got = Quantize().encode(x, Form(x.shape, x.dtype), job_for(x, 1.0))
+    got = Quantize().encode(x, Form(x.shape, x.dtype, 1.0), job_for(x))
     expected = [20000, 35000, 14999, 1]
     assert bytes(got.sections["outlier_runs"]) == b"".join(map(lattice_spec.varint, expected))
     assert_as_specified(x, 1.0)

@@ -19,11 +19,11 @@ def test_shuffle_and_back(dtype, size):
     raw = np.random.default_rng(0).bytes(size * dtype.itemsize)
     x = np.frombuffer(raw, dtype)
     form = Form((size,), dtype)
-    got = Shuffle().encode(x, form, Job(0.0, NONE, NONE, 0.0))
+    got = Shuffle().encode(x, form, Job(NONE, NONE, 0.0))
     assert got.params == b""
     assert got.sections == {}
     assert bytes(got.data) == shuffle_spec.shuffle(raw, dtype.itemsize)
     assert Shuffle().form_after(form, b"") == Form((size * dtype.itemsize,), np.dtype("u1"))
-    back = Shuffle().decode(got.data, form, b"", {}, Known(0.0))
+    back = Shuffle().decode(got.data, form, b"", {}, Known())
     assert back.dtype == dtype
     assert back.tobytes() == raw

@@ -19,10 +19,20 @@ Section = NDArray[Any] | bytes
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Shape and dtype of what travels between two stages."""
+    """Shape and dtype of what travels between two stages.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        In the order of memory.
+    dtype : numpy.dtype
+    bound : float
+        How far the values may still move; 0 behind the lossy stage, where all is exact.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    bound: float = 0.0
 
     @property
     def size(self) -> int:
@@ -38,14 +48,14 @@ class Job:
 
     Attributes
     ----------
-    bound : float
-        The resolved absolute bound, positive.
     forced : uint8 array, flat
         Empty, or flags of values that must come back bit for bit.
     bits : unsigned integer array, flat
         The input's own bits, kept for outliers (half precision is quantized through float32).
     finite_max : float
         Greatest magnitude of the finite values that are not forced.
+    order : str
+        Memory order of the user's array; for ``F`` the shape of a form is that of its transpose.
     sample : tuple, optional
         Flat array and factor that give lattice values, for stages that look at a sample. It is
         set by the quantizer, so that a choice does not depend on whether stages are fused.
@@ -53,10 +63,10 @@ class Job:
         Where to take the codebook from; None: each chunk has its own.
     """
 
-    bound: float
     forced: NDArray[np.uint8]
     bits: NDArray[Any]
     finite_max: float
+    order: str = "C"
     sample: tuple[NDArray[Any], float] | None = None
     books: SharedBooks | Codebook | None = None
 
@@ -67,13 +77,10 @@ class Known:
 
     Attributes
     ----------
-    bound : float
-        The bound of the lattice.
     book : Codebook, optional
         The codebook of the codec's configuration, for streams that only name theirs.
     """
 
-    bound: float
     book: Codebook | None = None
 
 
@@ -89,13 +96,23 @@ class Encoded:
 class Stage(ABC):
     """A reversible step; immutable, thread-safe, equal if its options are.
 
-    Subclasses are frozen dataclasses whose fields are the options of the text form.
+    Subclasses are frozen dataclasses whose fields are the options of the text form. What travels
+    between stages is of one of these kinds: ``array`` (values: any numbers), ``lattice`` (int32
+    or int64), ``codes`` (uint32 or uint64), ``bytes``.
     """
 
     name: ClassVar[str]
     """Written to text and metadata; never renamed, never reused."""
-    code: ClassVar[int]
-    """Written to streams; never reused."""
+    code: ClassVar[int] = 0
+    """Written to streams, never reused; 0 for stages of other packages, which go by name."""
+    takes: ClassVar[tuple[str, ...]]
+    """Kinds that it can follow."""
+    gives: ClassVar[str]
+    """Kind of its main output, or ``same``."""
+    lossy: ClassVar[bool] = False
+    """Whether it moves values, within the bound of the form that it gets."""
+    resolves: ClassVar[str] = ""
+    """Kind of bound that it takes and turns into an absolute one for the stages behind it."""
 
     def get_config(self) -> dict[str, Any]:
         """Options that differ from their defaults, as plain values."""
@@ -112,14 +129,15 @@ class Stage(ABC):
 
 
 class ArrayStage(Stage):
-    """A stage that takes an array."""
+    """A stage that takes numbers in an array.
 
-    takes: ClassVar[str]
-    """``array`` (any numbers), ``lattice`` (int32 or int64)."""
-    gives: ClassVar[str]
-    """``lattice`` or ``bytes``."""
+    One that gives another array of values (a preprocessing) also makes ``bits``, ``forced`` and
+    ``finite_max`` of the job fit it. Decoding never needs options: what it must know is in
+    parameters and sections.
+    """
+
     section_names: ClassVar[tuple[str, ...]] = ()
-    """Side sections that it may write, in the order of their numbers."""
+    """Side sections that it may write, at most 7, in the order of their numbers from 1."""
 
     @abstractmethod
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
@@ -142,9 +160,9 @@ class ArrayStage(Stage):
 
 
 class ByteStage(Stage):
-    """A lossless back end: bytes to bytes."""
+    """A lossless back end: bytes to bytes, for any section."""
 
-    takes: ClassVar[str] = "bytes"
+    takes: ClassVar[tuple[str, ...]] = ("bytes",)
     gives: ClassVar[str] = "bytes"
 
     @abstractmethod

@@ -50,7 +50,7 @@ class Huffman(ArrayStage):
 
     name: ClassVar[str] = "huffman"
     code: ClassVar[int] = 3
-    takes: ClassVar[str] = "lattice"
+    takes: ClassVar[tuple[str, ...]] = ("lattice",)
     gives: ClassVar[str] = "bytes"
     section_names: ClassVar[tuple[str, ...]] = ("codebook", "group_sizes", "codebook_name")
 

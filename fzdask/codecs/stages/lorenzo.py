@@ -43,7 +43,7 @@ class Lorenzo(ArrayStage):
 
     name: ClassVar[str] = "lorenzo"
     code: ClassVar[int] = 2
-    takes: ClassVar[str] = "lattice"
+    takes: ClassVar[tuple[str, ...]] = ("lattice",)
     gives: ClassVar[str] = "lattice"
 
     axes: str | tuple[int, ...] = "auto"

@@ -33,12 +33,13 @@ class Quantize(ArrayStage):
 
     name: ClassVar[str] = "quantize"
     code: ClassVar[int] = 1
-    takes: ClassVar[str] = "array"
+    takes: ClassVar[tuple[str, ...]] = ("array",)
     gives: ClassVar[str] = "lattice"
+    lossy: ClassVar[bool] = True
     section_names: ClassVar[tuple[str, ...]] = ("outlier_runs", "outliers")
 
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
-        return quantize_to_residual(data, job, NO_AXES, NO_AXES)
+        return quantize_to_residual(data, form.bound, job, NO_AXES, NO_AXES)
 
     def form_after(self, form: Form, params: bytes) -> Form:
         check_params(Quantize, params, 1)
@@ -57,7 +58,7 @@ class Quantize(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> NDArray[Any]:
-        return dequantize_residual(data, form, params[0], sections, known.bound, NO_AXES, NO_AXES)
+        return dequantize_residual(data, form, params[0], sections, NO_AXES, NO_AXES)
 
 
 def steps(bound: float) -> tuple[float, float]:
@@ -66,15 +67,16 @@ def steps(bound: float) -> tuple[float, float]:
     return step, 1.0 / step
 
 
-def lattice_width(data: NDArray[Any], job: Job) -> int:
+def lattice_width(data: NDArray[Any], bound: float, job: Job) -> int:
     """4 or 8 bytes: the narrowest lattice that holds all finite values."""
     if data.dtype.kind == "f":
-        return 4 if job.finite_max * steps(job.bound)[1] < LIMITS[4] else 8
+        return 4 if job.finite_max * steps(bound)[1] < LIMITS[4] else 8
     return 4 if job.finite_max < LIMITS[4] else 8
 
 
 def quantize_to_residual(
     data: NDArray[Any],
+    bound: float,
     job: Job,
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
@@ -84,7 +86,7 @@ def quantize_to_residual(
 
     With ``symbols`` the main output is :class:`Symbols` of the residual, not the residual.
     """
-    width = lattice_width(data, job)
+    width = lattice_width(data, bound, job)
     lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
@@ -92,10 +94,10 @@ def quantize_to_residual(
     values = np.empty(data.size, job.bits.dtype)
     out: Any
     if data.dtype.kind == "f":
-        step, inv = steps(job.bound)
+        step, inv = steps(bound)
         minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
         bufs, hist = new_state(lattice_dtype, strides)
-        cell = (data, job.bits, minus_zero, job.forced, inv, step, job.bound, LIMITS[width])
+        cell = (data, job.bits, minus_zero, job.forced, inv, step, bound, LIMITS[width])
         if symbols:
             room = Symbols.empty(data.size)
             used = lattice.quantize_to_symbols(
@@ -109,9 +111,7 @@ def quantize_to_residual(
         job.sample = (data, inv)
     else:
         out = np.empty(data.size, lattice_dtype)
-        lattice.quantize_integers(
-            data, job.bits, job.forced, int(job.bound), out, state, runs, values
-        )
+        lattice.quantize_integers(data, job.bits, job.forced, int(bound), out, state, runs, values)
         job.sample = (out, 1.0)
     sections: dict[str, Section] = {}
     if state[outliers.VALUES]:
@@ -125,11 +125,11 @@ def dequantize_residual(
     form: Form,
     width: int,
     sections: dict[str, NDArray[np.uint8]],
-    bound: float,
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
 ) -> NDArray[Any]:
     """Undo :func:`quantize_to_residual` (integers: with no axes)."""
+    bound = form.bound
     bits_dtype = np.dtype(f"<u{form.dtype.itemsize}")
     if form.dtype.kind == "f":
         if not (bound > 0 and np.isfinite(steps(bound)).all()):

@@ -22,7 +22,7 @@ class Shuffle(ArrayStage):
 
     name: ClassVar[str] = "shuffle"
     code: ClassVar[int] = 5
-    takes: ClassVar[str] = "array"
+    takes: ClassVar[tuple[str, ...]] = ("array",)
     gives: ClassVar[str] = "bytes"
 
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:

@@ -129,12 +129,22 @@ def encode(array: Any, config: CodecConfig) -> bytes:
     array = check_array(array)
     order = memory_order(array)
     pipeline = pipeline_of(config, array.dtype)
-    best: bytes | None = None
-    if is_numeric(array.dtype) and pipeline.lossy and array.size:
-        if not config.lossless or array.dtype.kind in "iu":
-            best = _within_bound(array, order, pipeline, config)
-        if best is not None and len(best) <= TRY_LOSSLESS * array.nbytes:
-            return best
+    best = None
+    if takes_bound(array, pipeline, config):
+        best = _within_bound(array, order, pipeline, config)
+    return smallest(best, array, order, pipeline)
+
+
+def takes_bound(array: NDArray[Any], pipeline: Pipeline, config: CodecConfig) -> bool:
+    """Whether a lossy pipeline is for this array and what is asked of it."""
+    asked = not config.lossless or array.dtype.kind in "iu"
+    return asked and pipeline.lossy and is_numeric(array.dtype) and array.size > 0
+
+
+def smallest(best: bytes | None, array: NDArray[Any], order: str, pipeline: Pipeline) -> bytes:
+    """The stream of a lossy pipeline (None: there is none), or an exact one if that is smaller."""
+    if best is not None and len(best) <= TRY_LOSSLESS * array.nbytes:
+        return best
     chain = find_pipeline(LOSSLESS) if pipeline.lossy else pipeline
     flat = flatten(array, order)
     form = flat_form(array.dtype, array.shape, order)

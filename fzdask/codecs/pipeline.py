@@ -11,18 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs import composition
-from fzdask.codecs.stages.base import ArrayStage, ByteStage, Encoded, Form, Job, Known, Stage
+from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.registry import built_in, fusions, known_names, stage_by_code
 from fzdask.errors import ConfigError, FormatError
 from fzdask.format import MOST_EXPANSION, SectionEntry, StageEntry
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "Step"]
 
 # No stage writes a longer section than this per element (or its size, if that is more), plus a
 # fixed part: a Huffman code with its raw bits takes 10 bytes and 4 of padding, a codebook 938.
 SECTION_NBYTES_PER_ELEMENT = 16
 SECTION_NBYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of encoding gives: one array stage, or several as one kernel.
+
+    Attributes
+    ----------
+    data, form : array and Form
+        Input of the next step.
+    params : list of bytes
+        For each stage of the step.
+    sections : list of (stage, number, bytes)
+        Side sections and, of the last step, the main one; before any back end.
+    """
+
+    data: Any
+    form: Form
+    params: list[bytes]
+    sections: list[tuple[int, int, NDArray[np.uint8]]]
 
 
 @dataclass(frozen=True)
@@ -154,29 +174,56 @@ class Pipeline:
     ) -> tuple[list[StageEntry], list[SectionEntry], list[NDArray[np.uint8]]]:
         """Run the chain on a flat C-order array; the stages, section entries and section bytes."""
         params: list[bytes] = []
-        entries: list[SectionEntry] = []
-        blobs: list[NDArray[np.uint8]] = []
+        wrapped: list[tuple[SectionEntry, NDArray[np.uint8]]] = []
+        while len(params) < len(self.array_stages):
+            step = self.encode_step(len(params), data, form, job)
+            data, form = step.data, step.form
+            params += step.params
+            wrapped += [self.wrap(*section) for section in step.sections]
+        return self.stage_entries(params), [e for e, _ in wrapped], [blob for _, blob in wrapped]
+
+    def encode_step(self, at: int, data: NDArray[Any], form: Form, job: Job) -> Step:
+        """Run the array stage at this place, or several if there is one kernel for them."""
         chain = self.array_stages
-        while len(params) < len(chain):
-            at = len(params)
-            fusion = self._fusion(at, form)
-            if fusion is not None:
-                results = fusion.encode(chain[at : at + len(fusion.chain)], data, form, job)
-            else:
-                results = [chain[at].encode(data, form, job)]
-            data = results[-1].data
-            for result in results:
-                form = chain[len(params)].form_after(form, result.params)
-                self._add_sides(len(params), result, entries, blobs)
-                params.append(result.params)
-        self._add(len(chain) - 1, 0, data.view(np.uint8), entries, blobs)
-        params += [b""] * len(self.byte_stages)
-        every = (*chain, *self.byte_stages)
-        stages = [
+        fusion = self._fusion(at, form)
+        if fusion is not None:
+            results = fusion.encode(chain[at : at + len(fusion.chain)], data, form, job)
+        else:
+            results = [chain[at].encode(data, form, job)]
+        sections: list[tuple[int, int, NDArray[np.uint8]]] = []
+        for k, result in enumerate(results, at):
+            form = chain[k].form_after(form, result.params)
+            names = chain[k].section_names
+            for name, section in result.sections.items():
+                sections.append((k, names.index(name) + 1, np.frombuffer(section, np.uint8)))
+        data = results[-1].data
+        if at + len(results) == len(chain):
+            sections.append((len(chain) - 1, 0, data.view(np.uint8)))
+        return Step(data, form, [result.params for result in results], sections)
+
+    def stage_entries(self, params: Sequence[bytes]) -> list[StageEntry]:
+        """How a stream names the stages, given the parameters of the array stages."""
+        every = (*self.array_stages, *self.byte_stages)
+        padded = (*params, *[b""] * len(self.byte_stages))
+        return [
             StageEntry(s.code, p, "" if s.code else s.name)
-            for s, p in zip(every, params, strict=True)
+            for s, p in zip(every, padded, strict=True)
         ]
-        return stages, entries, blobs
+
+    def wrap(
+        self, stage: int, number: int, data: NDArray[np.uint8]
+    ) -> tuple[SectionEntry, NDArray[np.uint8]]:
+        """Pass a section through its lossless back ends, each kept where it saves something."""
+        sizes: list[int] = []
+        applied = 0
+        of_chain = range(len(self.stages) - len(self.array_stages))
+        for k in self._back_ends.get((stage, number), of_chain):
+            packed = self.byte_stages[k].compress(data)
+            if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
+                sizes.append(data.size)
+                applied |= 1 << k
+                data = np.frombuffer(packed, np.uint8)
+        return SectionEntry(stage, number, applied, (*sizes, data.size)), data
 
     def decode(
         self,
@@ -249,39 +296,6 @@ class Pipeline:
         if data is None:
             raise FormatError("fzdask stream: the main section is missing; it is damaged.")
         return data, sides
-
-    def _add_sides(
-        self,
-        stage: int,
-        result: Encoded,
-        entries: list[SectionEntry],
-        blobs: list[NDArray[np.uint8]],
-    ) -> None:
-        names = self.array_stages[stage].section_names
-        for name, section in result.sections.items():
-            data = np.frombuffer(section, np.uint8)
-            self._add(stage, names.index(name) + 1, data, entries, blobs)
-
-    def _add(
-        self,
-        stage: int,
-        number: int,
-        data: NDArray[np.uint8],
-        entries: list[SectionEntry],
-        blobs: list[NDArray[np.uint8]],
-    ) -> None:
-        """Pass a section through its lossless back ends, each kept where it saves something."""
-        sizes: list[int] = []
-        applied = 0
-        of_chain = range(len(self.stages) - len(self.array_stages))
-        for k in self._back_ends.get((stage, number), of_chain):
-            packed = self.byte_stages[k].compress(data)
-            if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
-                sizes.append(data.size)
-                applied |= 1 << k
-                data = np.frombuffer(packed, np.uint8)
-        entries.append(SectionEntry(stage, number, applied, (*sizes, data.size)))
-        blobs.append(data)
 
     def _unwrap(self, entry: SectionEntry, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if entry.applied >> len(self.byte_stages):

@@ -43,9 +43,11 @@ DTYPES = {
 }  # fmt: skip
 DESCRIBED = 63
 
+LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
 QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE = 1, 2, 3, 4, 5
 BACK_ENDS = {ZSTD}
-STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE}
+STAGES_READ = {LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
+QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE}
 
 
 @dataclass
@@ -223,9 +225,9 @@ def read_shape(fields: Bytes) -> tuple[int, ...]:
 def read_bound(fields: Bytes) -> float:
     """Section 1.3: the resolved bound."""
     kind = fields.byte()
-    require(kind <= 2, f"no bound has the kind {kind}")
-    if kind == 2:
-        fields.float64()  # the factor that was asked for: nothing is decoded with it
+    require(kind <= PSNR, f"no bound has the kind {kind}")
+    if kind in (RELATIVE, PSNR):
+        fields.float64()  # what was asked for: nothing is decoded with it
     return fields.float64() if kind else 0.0
 
 
@@ -234,6 +236,7 @@ def read_stages(fields: Bytes) -> list[Stage]:
     stages = []
     for _ in range(fields.byte()):
         word = fields.varint()
+        require(word >> 3 > 0, "a stage of another package, which only that can undo")
         size = word & 7
         if size == 7:
             size = fields.varint()

@@ -32,6 +32,8 @@ class Zstd(ByteStage):
     ----------
     level : int
         Compression level, 1 to 22.
+
+    Source: Collet and Kucherawy 2021, RFC 8878.
     """
 
     name: ClassVar[str] = "zstd"

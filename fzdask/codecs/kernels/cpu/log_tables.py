@@ -16,8 +16,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELLS_LOG2", "EXP_BITS", "LOG_BITS", "Budget", "Layout", "budget", "exp_table", "layout",
-           "log_table"]  # fmt: skip
+__all__ = [
+    "CELLS_LOG2",
+    "EXP_BITS",
+    "LOG_BITS",
+    "Budget",
+    "Layout",
+    "budget",
+    "exp_table",
+    "first_safe_exponent",
+    "layout",
+    "log_table",
+]
 
 CELLS_LOG2 = 10  # straight lines to the octave: off by 2**-22.5 octaves at most
 CELLS = 1 << CELLS_LOG2

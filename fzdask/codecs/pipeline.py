@@ -201,6 +201,11 @@ class Pipeline:
             sections.append((len(chain) - 1, 0, data.view(np.uint8)))
         return Step(data, form, [result.params for result in results], sections)
 
+    def most_steps(self, form: Form) -> int:
+        """Most steps that encoding can take for an input of this form."""
+        first = self._fusion(0, form)
+        return 1 + len(self.array_stages) - (len(first.chain) if first is not None else 1)
+
     def stage_entries(self, params: Sequence[bytes]) -> list[StageEntry]:
         """How a stream names the stages, given the parameters of the array stages."""
         every = (*self.array_stages, *self.byte_stages)

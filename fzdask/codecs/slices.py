@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from fzdask.codecs import api
 from fzdask.codecs.config import CodecConfig
-from fzdask.codecs.pipeline import Pipeline
+from fzdask.codecs.pipeline import Pipeline, Step
 from fzdask.codecs.prepare import check_array, memory_order, prepare
+from fzdask.codecs.stages.base import Encoded, Form, Job
+from fzdask.codecs.stages.fused_lorenzo import QuantizeLorenzoHuffman, encode_quantize_lorenzo
 from fzdask.format import Header, SectionEntry, pack
 
 __all__ = ["encode_slices"]
@@ -69,7 +71,7 @@ def _within_bound(
     wrapped: list[tuple[SectionEntry, NDArray[np.uint8]]] = []
     while len(params) < len(pipeline.array_stages):
         yield
-        step = pipeline.encode_step(len(params), data, form, job)
+        step = yield from _encode_step(pipeline, len(params), data, form, job)
         data, form = step.data, step.form
         params += step.params
         if step.sections:
@@ -80,3 +82,27 @@ def _within_bound(
     entries = tuple(entry for entry, _ in wrapped)
     header = Header(array.dtype, array.shape, order, kind, asked, resolved, stages, entries)
     return pack(header, [blob for _, blob in wrapped])
+
+
+def _encode_step(
+    pipeline: Pipeline, at: int, data: NDArray[Any], form: Form, job: Job
+) -> Generator[None, None, Step]:
+    """One step; the fused one that takes longest is parted before its entropy coder."""
+    chain = pipeline.array_stages[at:]
+    fused = QuantizeLorenzoHuffman
+    parted = pipeline.fused and tuple(type(s) for s in chain) == fused.chain
+    if not (parted and fused().applies(form)):
+        return pipeline.encode_step(at, data, form, job)
+    lorenzo, huffman = chain[1:]
+    quantized, differenced = encode_quantize_lorenzo(lorenzo, data, form, job, symbols=True)
+    yield
+    coded = huffman.encode(differenced.data, form, job)
+    sections: list[tuple[int, int, NDArray[np.uint8]]] = []
+    results = (quantized, Encoded(None, differenced.params), coded)
+    for k, (stage, result) in enumerate(zip(chain, results, strict=True), at):
+        form = stage.form_after(form, result.params)
+        for name, section in result.sections.items():
+            number = stage.section_names.index(name) + 1
+            sections.append((k, number, np.frombuffer(section, np.uint8)))
+    sections.append((at + len(chain) - 1, 0, coded.data.view(np.uint8)))
+    return Step(coded.data, form, [result.params for result in results], sections)

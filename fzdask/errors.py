@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FZError", "FormatError", "UnsupportedDtypeError"]
+__all__ = ["ConfigError", "DeviceError", "FZError", "FormatError", "UnsupportedDtypeError"]
 
 
 class FZError(Exception):
@@ -11,6 +11,10 @@ class FZError(Exception):
 
 class ConfigError(FZError, ValueError):
     """A codec, pipeline or plan was asked for something contradictory or unknown."""
+
+
+class DeviceError(FZError, RuntimeError):
+    """A GPU was asked for, but there is none, or what drives it is not installed."""
 
 
 class UnsupportedDtypeError(FZError, TypeError):

@@ -20,7 +20,15 @@ from fzdask.codecs.kernels.cpu import ranges
 from fzdask.codecs.stages.base import Form, Job
 from fzdask.errors import ConfigError, UnsupportedDtypeError
 
-__all__ = ["Prepared", "decoding_bound", "flat_form", "numeric_form", "prepare", "restore_layout"]
+__all__ = [
+    "Prepared",
+    "decoding_bound",
+    "flat_form",
+    "numeric_form",
+    "prepare",
+    "resolve_bound",
+    "restore_layout",
+]
 
 NO_FLAGS = np.zeros(0, np.uint8)
 BLOCK = 1 << 16  # elements; temporaries of a block stay in the cache
@@ -117,27 +125,40 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
     if array.dtype.kind == "c":
         forced = _pair_flags(flat, np.repeat(forced, 2))
     low, high = _range(flat, forced)
-    magnitude = max(abs(low), abs(high))
-    job = Job(forced, flat.view(f"<u{form.dtype.itemsize}"), float(magnitude), order)
+    bounded, resolved = resolve_bound(form, array.dtype, low, high, config, slack)
+    if bounded is None:
+        return Prepared(flat, form, None, resolved, low, high)
+    magnitude = float(max(abs(low), abs(high)))
+    job = Job(forced, flat.view(f"<u{form.dtype.itemsize}"), magnitude, order)
+    if form.dtype == np.float16 and config.bound[0] != "pw_rel":
+        job.forced = _half_misses(flat, bounded.bound, forced)
+        flat = _widened(flat)
+    return Prepared(flat, bounded, job, resolved, low, high)
+
+
+def resolve_bound(
+    form: Form, dtype: np.dtype[Any], low: Any, high: Any, config: CodecConfig, slack: float = 1.0
+) -> tuple[Form | None, float]:
+    """The form with the bound of its numbers, and the bound for the header.
+
+    There is no such form where only a lossless chain can keep what was asked. ``low`` and ``high``
+    are the range of what is finite and not preserved; ``dtype`` is the array's own.
+    """
     kind, value = config.bound
     asked = {
         "rel": lambda: relative_bound(value, low, high),
         "psnr": lambda: slack * psnr_error(value, low, high),
     }.get(kind, lambda: value)()
     if form.dtype.kind != "f":
-        bound = 0.0 if kind == "pw_rel" else float(integer_bound(asked, int(magnitude)))
-        return Prepared(flat, replace(form, bound=bound), job, bound, low, high)
+        magnitude = int(max(abs(low), abs(high)))
+        bound = 0.0 if kind == "pw_rel" else float(integer_bound(asked, magnitude))
+        return replace(form, bound=bound), bound
     if kind == "pw_rel":
-        form = replace(form, bound=value)
-        return Prepared(flat, form, job if value > 0 else None, value, low, high)
-    cell = lattice_bound(decoding_bound(array.dtype, kind, min(asked, 2.0**1020)))
+        return replace(form, bound=value) if value > 0 else None, value
+    cell = lattice_bound(decoding_bound(dtype, kind, min(asked, 2.0**1020)))
     if cell is None:
-        return Prepared(flat, form, None, 0.0, low, high)
-    if form.dtype.itemsize == 2:
-        job.forced = _half_misses(flat, cell, forced)
-        flat = _widened(flat)
-    resolved = min(asked, 2.0**1020)
-    return Prepared(flat, replace(form, bound=cell), job, resolved, low, high)
+        return None, 0.0
+    return replace(form, bound=cell), min(asked, 2.0**1020)
 
 
 def decoding_bound(dtype: np.dtype[Any], kind: str, resolved: float) -> float:

@@ -23,7 +23,7 @@ from fzdask.codecs.stages.base import (
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import ConfigError, FormatError
 
-__all__ = ["Huffman"]
+__all__ = ["Huffman", "choose_coding", "find_book", "read_params"]
 
 NO_TABLE = np.zeros(0, np.uint64)
 WORST_BITS = (
@@ -65,7 +65,7 @@ class Huffman(ArrayStage):
     def encode(self, data: NDArray[Any] | Symbols, form: Form, job: Job) -> Encoded:
         coded = data if isinstance(data, Symbols) else Symbols.of(data)
         groups = -(-coded.z.size // self.group)
-        coding = _choose(coded, self.group, job.books)
+        coding = choose_coding(coded, self.group, job.books)
         book = coding.book
         if coding.bits < 0:  # the kernel would write past the words
             raise AssertionError("huffman: the chosen codebook cannot code this chunk")
@@ -83,7 +83,7 @@ class Huffman(ArrayStage):
         return Encoded(_little_endian(words[:used]).view(np.uint8), params, sections)
 
     def form_after(self, form: Form, params: bytes) -> Form:
-        _read_params(params)
+        read_params(params)
         return Form((-1,), np.dtype(np.uint8))
 
     def decode(
@@ -110,8 +110,8 @@ class Huffman(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         """Residuals of the form's dtype or, if all fit 16 bits, zigzagged ones as uint16."""
-        group, mode = _read_params(params)
-        book = _find_book(sections, mode, known.book)
+        group, mode = read_params(params)
+        book = find_book(sections, mode, known.book)
         sizes = sections.get("group_sizes")
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
@@ -132,7 +132,7 @@ class Huffman(ArrayStage):
         return out
 
 
-def _read_params(params: bytes) -> tuple[int, int]:
+def read_params(params: bytes) -> tuple[int, int]:
     """Values per group, and the symbol whose runs are coded or -1."""
     check_params(Huffman, params, 3 if len(params) == 3 else 1)
     mode = int.from_bytes(params[1:], "little") if len(params) == 3 else -1
@@ -141,7 +141,7 @@ def _read_params(params: bytes) -> tuple[int, int]:
     return 1 << params[0], mode
 
 
-def _choose(coded: Symbols, group: int, books: SharedBooks | Codebook | None) -> Coding:
+def choose_coding(coded: Symbols, group: int, books: SharedBooks | Codebook | None) -> Coding:
     """The codebook to use: the chunk's own, a shared one or a given one."""
     if books is None:
         return own_coding(coded, group)
@@ -150,7 +150,7 @@ def _choose(coded: Symbols, group: int, books: SharedBooks | Codebook | None) ->
     return fitted_coding(coded, group, books)
 
 
-def _find_book(
+def find_book(
     sections: dict[str, NDArray[np.uint8]], mode: int, known: Codebook | None
 ) -> Codebook:
     """The codebook that the stream holds or names."""

@@ -175,6 +175,9 @@ def _costs(
     samples: int,
 ) -> NDArray[np.int64]:
     """Estimated size of a sample for every subset of axes; all 0 where nothing can be sampled."""
+    if hasattr(data, "difference_costs"):  # an array on a device is sampled there
+        on_device: NDArray[np.int64] = data.difference_costs(folded, forced, samples)
+        return on_device
     costs = np.zeros(1 << len(folded), np.int64)
     sampling.difference_costs(data, forced, _lengths(folded), inv, LIMITS[8], samples, costs)
     return costs

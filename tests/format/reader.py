@@ -19,6 +19,7 @@ import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
+import reader_logarithm
 from numcodecs import zstd as zstd_library
 
 
@@ -44,10 +45,9 @@ DTYPES = {
 DESCRIBED = 63
 
 LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
-QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE = 1, 2, 3, 4, 5
+QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM = 1, 2, 3, 4, 5, 20
 BACK_ENDS = {ZSTD}
-STAGES_READ = {LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
-QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE}
+STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM}
 
 
 @dataclass
@@ -241,10 +241,11 @@ def read_stages(fields: Bytes) -> list[Stage]:
         if size == 7:
             size = fields.varint()
         stages.append(Stage(word >> 3, fields.take(size)))
-    require(all(1 <= stage.number <= 5 for stage in stages), "a stage that is not known here")
-    numbers = "".join(str(stage.number) for stage in stages)
-    require(bool(re.fullmatch("|54*|12*3?4*", numbers)), f"a chain of stages {numbers}")
-    lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
+    require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
+    numbers = "".join("L" if s.number == LOGARITHM else str(s.number) for s in stages)
+    require(bool(re.fullmatch("|54*|L?12*3?4*", numbers)), f"a chain of stages {numbers}")
+    lengths = {QUANTIZE: (1,), LORENZO: (1, 2), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
+    lengths[LOGARITHM] = (6,)
     for stage in stages:
         require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
     return stages
@@ -265,7 +266,7 @@ def read(stream: bytes, codebook: bytes = b"") -> np.ndarray:
     chain = [stage for stage in header.stages if stage.number not in BACK_ENDS]
     if header.dtype.itemsize * math.prod(memory_shape) == 0:
         require(not header.stages, "stages for an array of no bytes")
-    if chain and chain[0].number == QUANTIZE:
+    if chain and chain[0].number in (QUANTIZE, LOGARITHM):
         values = read_quantized(header, chain, memory_shape)
     else:
         values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
@@ -289,7 +290,7 @@ def read_lossless(header: Header, count: int, *, shuffled: bool) -> np.ndarray:
 
 
 def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, ...]) -> np.ndarray:
-    """Return the elements of a stream whose chain begins with `quantize`."""
+    """Return the elements of a stream whose chain quantizes, perhaps logarithms."""
     native = header.dtype.newbyteorder("<")
     require(native.kind in "iufc", "quantize is for numbers")
     if native.kind == "c":
@@ -299,30 +300,55 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     count = math.prod(memory_shape)
 
     last = len(chain) - 1
+    first = 1 if chain[0].number == LOGARITHM else 0  # where quantize is
     expected = {(last, 0)}
     if chain[last].number == HUFFMAN:
         named = (last, 3) in header.sections
         expected |= {(last, 3 if named else 1), (last, 2)}
-    has_outliers = (0, 1) in header.sections
+    has_outliers = (first, 1) in header.sections
     if has_outliers:
-        expected |= {(0, 1), (0, 2)}
+        expected |= {(first, 1), (first, 2)}
+    given, bound = native, header.bound
+    if first:
+        logarithm = chain[0].parameters
+        given, bound = read_logarithm(logarithm, native)
+        has_exact = (0, 3) in header.sections
+        sides = [logarithm[1] & 4, logarithm[1] & 16, has_exact, has_exact]
+        expected |= {(0, number) for number, there in enumerate(sides, 1) if there}
     header.check(expected, count)
 
-    require(chain[0].parameters in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
-    lattice_type = np.dtype(f"<i{chain[0].parameters[0]}")
+    require(chain[first].parameters in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
+    lattice_type = np.dtype(f"<i{chain[first].parameters[0]}")
     if chain[last].number == HUFFMAN:
         lattice = unhuffman(header, last, chain.pop().parameters, count, lattice_type)
     else:
         data = header.section(last, 0)
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
         lattice = np.frombuffer(data, lattice_type)
-    for stage in chain[1:]:
-        lattice = unlorenzo(lattice, memory_shape, stage.parameters[0])
+    for stage in chain[first + 1 :]:
+        lattice = unlorenzo(lattice, memory_shape, *stage.parameters)
 
-    values = dequantize(lattice, native, header.bound, header.dtype.kind == "c")
+    values = dequantize(lattice, given, bound, header.dtype.kind == "c")
     if has_outliers:
-        put_outliers_back(values, header.section(0, 1), header.section(0, 2))
+        put_outliers_back(values, header.section(first, 1), header.section(first, 2))
+    if first:
+        bitmaps = [header.section(0, k) if sides[k - 1] else b"" for k in (1, 2)]
+        require({len(b) for b in bitmaps} <= {0, -(-count // 8)}, "bitmaps of other lengths")
+        values = reader_logarithm.from_logarithms(
+            values, native.itemsize, logarithm[0], logarithm[1], *bitmaps
+        )
+        if has_exact:
+            put_outliers_back(values, header.section(0, 3), header.section(0, 4))
     return values.view(header.dtype.newbyteorder("<")).astype(header.dtype)
+
+
+def read_logarithm(parameters: bytes, dtype: np.dtype) -> tuple[np.dtype, float]:
+    """Return the dtype and the bound of the integers that `logarithm` makes of floats."""
+    scale, flags, bound = struct.unpack("<BBI", parameters)
+    require(dtype.kind == "f" and flags < 64, "a logarithm of no float, or unknown flags")
+    mantissa = reader_logarithm.MANTISSA[dtype.itemsize]
+    require(10 <= scale <= 30 if flags & 1 else scale == mantissa, "units of a logarithm")
+    return np.dtype("<i8" if flags & 32 else "<i4"), float(bound)
 
 
 # Section 2.1: huffman -------------------------------------------------------------------------
@@ -447,14 +473,21 @@ def decode_group(
 # Section 2.2: lorenzo -------------------------------------------------------------------------
 
 
-def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], mask: int) -> np.ndarray:
+def unlorenzo(
+    lattice: np.ndarray, memory_shape: tuple[int, ...], mask: int, twice: int = 0
+) -> np.ndarray:
     """Return the lattice, flat, from its differences along the axes that `mask` names."""
     folded = [length for length in memory_shape if length != 1]
     while len(folded) > 4:
         folded[:2] = [folded[0] * folded[1]]
     require(mask >> len(folded) == 0, "lorenzo differences an axis that is not there")
+    require(twice & ~mask == 0, "lorenzo differences an axis twice, but not once")
     lattice = lattice.reshape(folded)
     for axis in range(len(folded)):
+        if twice >> axis & 1:  # the first of the differences was not differenced again
+            head, tail = np.split(lattice, [1], axis=axis)
+            tail = np.cumsum(tail, axis=axis, dtype=lattice.dtype)
+            lattice = np.concatenate([head, tail], axis=axis)
         if mask >> axis & 1:
             lattice = np.cumsum(lattice, axis=axis, dtype=lattice.dtype)  # integers wrap around
     return lattice.reshape(-1)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
     from fzdask.codecs.pipeline import Pipeline
     from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
+    from fzdask.reports.explain import explain
+    from fzdask.reports.tune import tune
 
 __version__ = "0.1.0"
 
@@ -24,7 +26,9 @@ _LAZY = {
     "StreamInfo": "fzdask.codecs.api",
     "compress": "fzdask.codecs.api",
     "decompress": "fzdask.codecs.api",
+    "explain": "fzdask.reports.explain",
     "inspect": "fzdask.codecs.api",
+    "tune": "fzdask.reports.tune",
 }
 
 __all__ = [
@@ -39,7 +43,9 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "explain",
     "inspect",
+    "tune",
 ]
 
 

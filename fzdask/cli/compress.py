@@ -16,6 +16,8 @@ from fzdask.cli.options import (
     LosslessOption,
     PipelineOption,
     PreserveOption,
+    PsnrOption,
+    PwRelOption,
     RelOption,
     VariableOption,
     codec_options,
@@ -32,6 +34,8 @@ def compress(
     target: Annotated[Path, typer.Argument(metavar="OUTPUT", help=".fz or .zarr")],
     abs_bound: AbsOption = None,
     rel_bound: RelOption = None,
+    pw_rel_bound: PwRelOption = None,
+    psnr: PsnrOption = None,
     lossless: LosslessOption = False,
     preserve: PreserveOption = None,
     pipeline: PipelineOption = "default",
@@ -42,12 +46,15 @@ def compress(
 
     A .npy file becomes one .fz stream. A .npy, .nc or .zarr input becomes a .zarr store, chunk
     by chunk, with FZCodec on every floating-point field; fill values named by the attributes
-    are preserved, and coordinates, integers and text stay lossless. --rel refers to the range
-    of the whole array in a .fz stream, of each chunk in a .zarr store.
+    are preserved, and coordinates, integers and text stay lossless. --rel and --psnr refer to the
+    range of the whole array in a .fz stream, of each chunk in a .zarr store; --pw-rel to each
+    value by itself.
     """
     options = codec_options(
         abs_bound=abs_bound,
         rel_bound=rel_bound,
+        pw_rel_bound=pw_rel_bound,
+        psnr=psnr,
         lossless=lossless,
         preserve=preserve,
         pipeline=pipeline,

@@ -15,6 +15,8 @@ __all__ = [
     "LosslessOption",
     "PipelineOption",
     "PreserveOption",
+    "PsnrOption",
+    "PwRelOption",
     "RelOption",
     "VariableOption",
     "codec_options",
@@ -27,6 +29,14 @@ AbsOption = Annotated[
 RelOption = Annotated[
     float | None,
     typer.Option("--rel", metavar="EB", help="Bound relative to max - min."),
+]
+PwRelOption = Annotated[
+    float | None,
+    typer.Option("--pw-rel", metavar="EB", help="Bound relative to each value, below 1."),
+]
+PsnrOption = Annotated[
+    float | None,
+    typer.Option("--psnr", metavar="DB", help="Least PSNR of a chunk, in dB."),
 ]
 LosslessOption = Annotated[bool, typer.Option("--lossless", help="Every bit comes back.")]
 PreserveOption = Annotated[
@@ -50,6 +60,8 @@ def codec_options(
     *,
     abs_bound: float | None,
     rel_bound: float | None,
+    pw_rel_bound: float | None = None,
+    psnr: float | None = None,
     lossless: bool = False,
     preserve: Sequence[float] | None = None,
     pipeline: str = "default",
@@ -63,7 +75,13 @@ def codec_options(
     fzdask.ConfigError
         A bound that is negative or not finite, or a pipeline that does not exist.
     """
-    given = {"--abs": abs_bound, "--rel": rel_bound, "--lossless": lossless or None}
+    given = {
+        "--abs": abs_bound,
+        "--rel": rel_bound,
+        "--pw-rel": pw_rel_bound,
+        "--psnr": psnr,
+        "--lossless": lossless or None,
+    }
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
         got = " and ".join(names) if names else "none"
@@ -72,7 +90,8 @@ def codec_options(
             "Give one, for example --rel 1e-3."
         )
     # An option is named as the codec's keyword is.
-    options: dict[str, Any] = {names[0].removeprefix("--"): given[names[0]]}
+    keyword = names[0].removeprefix("--").replace("-", "_")
+    options: dict[str, Any] = {keyword: given[names[0]]}
     if preserve:
         options["preserve"] = tuple(preserve)
     options["pipeline"] = pipeline

@@ -221,14 +221,21 @@ class Pipeline:
         """Pass a section through its lossless back ends, each kept where it saves something."""
         sizes: list[int] = []
         applied = 0
-        of_chain = range(len(self.stages) - len(self.array_stages))
-        for k in self._back_ends.get((stage, number), of_chain):
+        for k in self._places_of(stage, number):
             packed = self.byte_stages[k].compress(data)
             if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
                 sizes.append(data.size)
                 applied |= 1 << k
                 data = np.frombuffer(packed, np.uint8)
         return SectionEntry(stage, number, applied, (*sizes, data.size)), data
+
+    def back_ends_of(self, stage: int, number: int) -> tuple[ByteStage, ...]:
+        """The lossless back ends that a section is passed through."""
+        return tuple(self.byte_stages[k] for k in self._places_of(stage, number))
+
+    def _places_of(self, stage: int, number: int) -> range:
+        of_chain = range(len(self.stages) - len(self.array_stages))
+        return self._back_ends.get((stage, number), of_chain)
 
     def decode(
         self,

@@ -1,4 +1,4 @@
-"""A pipeline in text, JSON, TOML and Python objects is the same pipeline, and says what is wrong."""
+"""A pipeline in text, JSON, TOML and objects is the same pipeline, and says what is wrong."""
 
 from __future__ import annotations
 

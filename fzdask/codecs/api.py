@@ -35,6 +35,7 @@ from fzdask.format import Header, SectionEntry, pack, unpack
 
 __all__ = [
     "StreamInfo",
+    "books_of",
     "compress",
     "decode",
     "decompress",
@@ -250,7 +251,7 @@ def _within_bound(
         ready = prepare(array, order, config, slack)
         if ready.job is None:
             return None
-        ready.job.books = _books(config, ready.form)
+        ready.job.books = books_of(config, ready.form)
         stream = _stream(
             array, order, pipeline, (kind, asked, ready.resolved),
             ready.data, ready.form, ready.job,
@@ -262,7 +263,7 @@ def _within_bound(
     return stream
 
 
-def _books(config: CodecConfig, form: Form) -> SharedBooks | Codebook | None:
+def books_of(config: CodecConfig, form: Form) -> SharedBooks | Codebook | None:
     """Where a chunk of this configuration takes its codebook from."""
     if config.codebook == "own":
         return None

@@ -20,7 +20,7 @@ _MODE_BITS = 10
 _COUNT_BITS = 10
 _SAME, _LESS, _MORE, _OTHER, _UNUSED = 0, 1, 2, 3, 4  # how many ones begin an entry
 _CLASS_BITS = 4
-_RUN_BITS = 6
+_RUN_BITS = 4
 
 
 @njit(nogil=True, cache=True)
@@ -94,17 +94,36 @@ def _bit_length(g):
 
 
 @njit(nogil=True, cache=True)
+def _pack_one(out, bit, freq, before):
+    """Append the entry of a symbol that occurs; the bit after it, and its class."""
+    g = np.int64(freq) - 1
+    size = _bit_length(g)
+    if size == before:
+        bit = _put(out, bit, 0, 1)
+    elif size == before - 1:
+        bit = _put(out, bit, 2, 2)
+    elif size == before + 1:
+        bit = _put(out, bit, 6, 3)
+    else:
+        bit = _put(out, bit, (14 << _CLASS_BITS) | size, 4 + _CLASS_BITS)
+    low = max(min(size - 1, KEPT - 1), 0)
+    return _put(out, bit, g >> max(size - 1 - low, 0), low), size
+
+
+@njit(nogil=True, cache=True)
 def pack(freqs, mode, bits, out, bit):
     """Append the compact form of a table to ``out`` (zeroed) at ``bit``; the bit after it.
 
-    The mode (10 bits), then the number ``n`` of symbols up to the last other one that occurs (10
-    bits). For each symbol below ``n`` but the mode, with ``g`` its frequency minus one and its
-    class the bit length of ``g``: ``0``: the class of the one before; ``10``: one less; ``110``:
-    one more; ``1110`` and 4 bits: that class; each followed by the at most 3 bits below the
-    leading one of ``g``; or ``1111`` and 6 bits: a run of that many (minus one) unused symbols.
-    The first class is relative to ``bits - 2``. Most significant bit first.
+    The mode (10 bits), then the number ``n`` of symbols below ``RARE`` up to the last one but the
+    mode that occurs (10 bits). For each symbol below ``n`` but the mode, with ``g`` its frequency
+    minus one and its class the bit length of ``g``: ``0``: the class of the one before; ``10``:
+    one less; ``110``: one more; ``1110`` and 4 bits: that class; each followed by the at most 3
+    bits below the leading one of ``g``; or ``1111``, 4 bits ``e`` and ``e`` bits: a run of unused
+    symbols, of a length with those ``e`` bits below the leading one. The first class is relative
+    to ``bits - 2``. Last, unless it is the mode, ``RARE``; ``1111`` if it is unused. Most
+    significant bit first.
     """
-    n = SYMBOLS
+    n = RARE
     while n > 0 and (freqs[n - 1] == 0 or n - 1 == mode):
         n -= 1
     bit = _put(out, bit, mode, _MODE_BITS)
@@ -112,93 +131,104 @@ def pack(freqs, mode, bits, out, bit):
     before = np.int64(bits - 2)
     s = 0
     while s < n:
-        if s == mode:
+        run = 0
+        while s == mode or freqs[s] == 0:  # ends, since symbol n - 1 occurs
+            run += np.int64(s != mode)
             s += 1
-            continue
-        if freqs[s] == 0:
-            run = 1
-            s += 1
-            while run < 1 << _RUN_BITS and (s == mode or freqs[s] == 0):
-                run += np.int64(s != mode)
-                s += 1
-            bit = _put(out, bit, (15 << _RUN_BITS) | (run - 1), 4 + _RUN_BITS)
-            continue
-        g = np.int64(freqs[s]) - 1
-        size = _bit_length(g)
-        if size == before:
-            bit = _put(out, bit, 0, 1)
-        elif size == before - 1:
-            bit = _put(out, bit, 2, 2)
-        elif size == before + 1:
-            bit = _put(out, bit, 6, 3)
-        else:
-            bit = _put(out, bit, (14 << _CLASS_BITS) | size, 4 + _CLASS_BITS)
-        low = min(size - 1, KEPT - 1)
-        if low > 0:
-            bit = _put(out, bit, (g >> (size - 1 - low)) & ((1 << low) - 1), low)
-        before = size
+        if run > 0:
+            e = exponent(run)
+            bit = _put(out, bit, (15 << _RUN_BITS) | e, 4 + _RUN_BITS)
+            bit = _put(out, bit, run, e)
+        bit, before = _pack_one(out, bit, freqs[s], before)
         s += 1
+    if mode != RARE:
+        if freqs[RARE] > 0:
+            bit, before = _pack_one(out, bit, freqs[RARE], before)
+        else:
+            bit = _put(out, bit, 15, 4)
     return bit
+
+
+@njit(nogil=True, cache=True)
+def _take_ones(data, bit, end):
+    """How many ones, at most four, begin an entry, and the bit after them and the zero."""
+    ones = 0
+    while ones < _UNUSED and bit < end and _take(data, bit, 1) == 1:
+        ones += 1
+        bit += 1
+    return ones, bit + np.int64(ones < _UNUSED)
+
+
+@njit(nogil=True, cache=True)
+def _unpack_one(data, bit, end, ones, before, bits):
+    """Frequency, class and the bit after an entry that begins with so many ones; or bit -1."""
+    size = before
+    if ones == _LESS:
+        size = before - 1
+    elif ones == _MORE:
+        size = before + 1
+    elif ones == _OTHER:
+        if bit + _CLASS_BITS > end:
+            return np.int64(0), before, np.int64(-1)
+        size = np.int64(_take(data, bit, _CLASS_BITS))
+        bit += _CLASS_BITS
+    low = max(min(size - 1, KEPT - 1), 0)
+    if size < 0 or size > bits or bit + low > end:
+        return np.int64(0), before, np.int64(-1)
+    g = np.int64(0)
+    if size > 0:
+        g = ((np.int64(1) << low) | _take(data, bit, low)) << (size - 1 - low)
+    return g + 1, size, np.int64(bit + low)
 
 
 @njit(nogil=True, cache=True)
 def unpack(data, bit, bits, freqs):
     """Fill ``freqs`` from the compact form at ``bit``; the bit after it, or -1 if it is none."""
     end = data.size * 8
+    bad = np.int64(-1)
     freqs[:] = 0
     if bit + _MODE_BITS + _COUNT_BITS > end:
-        return np.int64(-1)
+        return bad
     mode = _take(data, bit, _MODE_BITS)
     n = _take(data, bit + _MODE_BITS, _COUNT_BITS)
     bit += _MODE_BITS + _COUNT_BITS
-    if mode >= SYMBOLS or n > SYMBOLS or n == mode + 1:
-        return np.int64(-1)
+    if mode >= SYMBOLS or n > RARE or n == mode + 1:
+        return bad
     before = np.int64(bits - 2)
     others = np.int64(0)
     s = 0
-    while s < n:
-        if s == mode:
+    while s <= n:
+        if s == n:
+            if mode == RARE:
+                break
+            s = RARE
+        elif s == mode:
             s += 1
             continue
-        ones = 0
-        while ones < _UNUSED and bit < end and _take(data, bit, 1) == 1:
-            ones += 1
-            bit += 1
-        bit += np.int64(ones < _UNUSED)  # the zero that ends the ones
-        width = _CLASS_BITS if ones == _OTHER else _RUN_BITS if ones == _UNUSED else 0
-        if bit + width > end:
-            return np.int64(-1)
+        ones, bit = _take_ones(data, bit, end)
+        if bit > end:
+            return bad
+        if ones == _UNUSED and s == RARE:
+            break
         if ones == _UNUSED:
-            run = _take(data, bit, width) + 1
-            bit += width
+            e = _take(data, bit, _RUN_BITS) if bit + _RUN_BITS <= end else end
+            if bit + _RUN_BITS + e > end or e > _MODE_BITS:
+                return bad
+            run = (1 << e) | _take(data, bit + _RUN_BITS, e)
+            bit += _RUN_BITS + e
             while run > 0 and s < n:
                 run -= np.int64(s != mode)
                 s += 1
             if run > 0 or s >= n:  # unused symbols at the end are never written
-                return np.int64(-1)
+                return bad
             continue
-        size = before
-        if ones == _LESS:
-            size = before - 1
-        elif ones == _MORE:
-            size = before + 1
-        elif ones == _OTHER:
-            size = np.int64(_take(data, bit, width))
-            bit += width
-        if size < 0 or size > bits:
-            return np.int64(-1)
-        low = max(min(size - 1, KEPT - 1), 0)
-        if bit + low > end:
-            return np.int64(-1)
-        g = np.int64(0)
-        if size > 0:
-            g = ((np.int64(1) << low) | _take(data, bit, low)) << (size - 1 - low)
-        bit += low
-        freqs[s] = g + 1
-        others += g + 1
-        before = size
+        freq, before, bit = _unpack_one(data, bit, end, ones, before, bits)
+        if bit < 0:
+            return bad
+        freqs[s] = freq
+        others += freq
         s += 1
     if others >= np.int64(1) << bits:
-        return np.int64(-1)
+        return bad
     freqs[mode] = (np.int64(1) << bits) - others
     return np.int64(bit)

@@ -124,6 +124,22 @@ def _encode_group(z, wide, used, levels, lut, bits, freqs, starts, reciprocals, 
 
 
 @njit(nogil=True, cache=True)
+def words_needed(counts, freqs, bits):
+    """About how many words the counted symbols take; rounded up for each, so rarely more."""
+    total = np.int64(0)
+    for c in range(counts.shape[0]):
+        for s in range(counts.shape[1]):
+            if counts[c, s] > 0:
+                f = np.uint64(freqs[c, s])
+                raw = extra_bits(s)
+                if f == 0:
+                    f = np.uint64(freqs[c, RARE])
+                    raw += RARE_BITS
+                total += counts[c, s] * (raw + bits - exponent(f))
+    return total // WORD_BITS
+
+
+@njit(nogil=True, cache=True)
 def encode(
     z, wide, group, levels, lut, bits, freqs, starts, reciprocals, shifts, scratch, words, sizes
 ):

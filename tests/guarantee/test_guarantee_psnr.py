@@ -15,7 +15,7 @@ import fzdask
 
 
 def signal_to_noise(x, y, preserve=()):
-    """``range**2 / mse`` as a fraction over the finite values that are not preserved; None if 0/0."""
+    """``range**2 / mse`` over finite values that are not preserved; None where nothing moved."""
     x, y = native(x).reshape(-1), native(y).reshape(-1)
     kept = np.isfinite(x)
     for value in preserve:

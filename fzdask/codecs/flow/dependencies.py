@@ -12,11 +12,12 @@ task-based programming model"; Augonnet et al. 2024, "CUDASTF" (logical data, pl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from fzdask.codecs.flow.data import Data, Instance
+from fzdask.codecs.flow.data import Data, Instance, Place
 from fzdask.codecs.flow.task import FlowError, Kind, Task
 
-__all__ = ["connect"]
+__all__ = ["bring", "connect"]
 
 
 def connect(task: Task, reads: Sequence[Data], writes: Sequence[Data]) -> list[Task]:
@@ -41,16 +42,7 @@ def connect(task: Task, reads: Sequence[Data], writes: Sequence[Data]) -> list[T
         has changed then.
     """
     _check(task, reads, writes)
-    connected: list[Task] = []
-    for data in reads:
-        if task.place not in data.instances:
-            (source,) = data.instances.values()
-            kind: Kind = "upload" if task.place == "device" else "download"
-            copy = Task(None, data.name, task.place, kind=kind, tag=task.tag)
-            copied = Instance(task.place, writer=copy)
-            _link(copy, [source], [copied], {source.writer})
-            data.instances[task.place] = copied
-            connected.append(copy)
+    connected = [c for data in reads for c in bring(data, task.place, task.tag)]
     inputs = [data.instances[task.place] for data in reads]
     before = {instance.writer for instance in inputs}
     for data in writes:
@@ -63,6 +55,19 @@ def connect(task: Task, reads: Sequence[Data], writes: Sequence[Data]) -> list[T
     for data, output in zip(writes, outputs, strict=True):
         data.instances = {task.place: output}
     return [*connected, task]
+
+
+def bring(data: Data, place: Place, tag: Any = None) -> list[Task]:
+    """The connected task that copies a datum to a place; none if it is there already."""
+    if place in data.instances:
+        return []
+    (source,) = data.instances.values()
+    kind: Kind = "upload" if place == "device" else "download"
+    copy = Task(None, data.name, place, kind=kind, tag=tag)
+    copied = Instance(place, writer=copy)
+    _link(copy, [source], [copied], {source.writer})
+    data.instances[place] = copied
+    return [copy]
 
 
 def _check(task: Task, reads: Sequence[Data], writes: Sequence[Data]) -> None:

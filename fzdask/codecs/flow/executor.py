@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from fzdask.codecs.flow.data import PLACES, Data, Instance, Place, nbytes_of
-from fzdask.codecs.flow.dependencies import connect
+from fzdask.codecs.flow.dependencies import bring, connect
 from fzdask.codecs.flow.device import Device
 from fzdask.codecs.flow.engine import Engine
 from fzdask.codecs.flow.task import FlowError, State, Task, check_data
@@ -157,10 +157,11 @@ class Flow:
         with engine.lock:
             if "host" not in data.instances:
                 engine.check_open()
-                wanted = Task(None, f"result of {data.name}", "host")
-                copies = connect(wanted, [data], [])[:-1]
-                wanted.forget()
-                engine.add(copies)
+                if not data.instances:
+                    raise FlowError(
+                        f"flow: no task gives {data.name!r} a value; submit one that writes it."
+                    )
+                engine.add(bring(data, "host"))
             instance = data.instances["host"]
             writer = instance.writer
             if writer is not None:

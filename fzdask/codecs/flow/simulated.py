@@ -23,12 +23,13 @@ _POISON = 0xA5
 class SimulatedArray:
     """An array in the imitated memory: the host cannot look into it.
 
-    When it is dropped, its bytes are overwritten as soon as its own stream comes to that, as a
-    memory pool would hand them on: a kernel or copy on another stream that still uses them then
-    gives wrong results.
+    It begins with meaningless bytes. When it is dropped, they are overwritten again as soon as its
+    own stream comes to that, as a memory pool would hand them on: a kernel or copy on another
+    stream that still uses them then gives wrong results.
     """
 
     def __init__(self, values: NDArray[Any], stream: _Stream) -> None:
+        _poison(values)
         self._values = values
         self._stream = stream
         self.shape = values.shape
@@ -220,7 +221,7 @@ class _PinnedBlock:
     """Pinned memory: overwritten as soon as no array of it is left, whoever still copies."""
 
     def __init__(self, nbytes: int) -> None:
-        self.raw = np.empty(nbytes, np.uint8)
+        self.raw = np.full(nbytes, _POISON, np.uint8)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+// Lorenzo residuals, and the lattice from them.
+//
+// An axis of a C-order array is a stride and a span (stride times length). The residual is the
+// composition of first differences along axes, the inverse a prefix sum along each: all arithmetic
+// is unsigned and wraps, so it is exact in any order.
+#include "common.cuh"
+
+constexpr u32 EACH = 4;
+constexpr u32 TILE = BLOCK * EACH;
+constexpr u32 MAX_AXES = 4;
+
+struct Axes {
+  u64 strides[MAX_AXES], spans[MAX_AXES];
+};
+
+// One element from the lattice values at it and before it along the axes.
+template <u32 ND, class Q> __device__ Q difference(const Q *q, u64 i, const Axes &axes, u32 has) {
+  Q sum = 0;
+#pragma unroll
+  for (u32 subset = 0; subset < 1u << ND; subset++) {
+    u64 at = i;
+#pragma unroll
+    for (u32 k = 0; k < ND; k++)
+      if (subset >> k & 1) at -= axes.strides[k];
+    if ((subset & ~has) == 0) sum += __popc(subset) & 1 ? Q(0) - q[at] : q[at];
+  }
+  return sum;
+}
+
+template <u32 ND, class Q> __device__ void forward(const Q *q, u64 n, const Axes &axes, Q *out) {
+  SHARED(u64, starts, MAX_AXES);
+  u64 base = static_cast<u64>(blockIdx.x) * TILE;
+  if (threadIdx.x == 0) {
+#pragma unroll
+    for (u32 k = 0; k < ND; k++) starts[k] = base % axes.spans[k];
+  }
+  __syncthreads();
+#pragma unroll
+  for (u32 e = 0; e < EACH; e++) {
+    u32 offset = e * BLOCK + threadIdx.x;
+    if (base + offset >= n) return;
+    u32 has = 0;  // axes along which there is an element before this one
+#pragma unroll
+    for (u32 k = 0; k < ND; k++) {
+      u64 at = starts[k] + offset;
+      // A span longer than a tile is left at most once in it; 64-bit division is slow.
+      if (axes.spans[k] > TILE)
+        at -= at >= axes.spans[k] ? axes.spans[k] : 0;
+      else
+        at = static_cast<u32>(at) % static_cast<u32>(axes.spans[k]);
+      has |= static_cast<u32>(at >= axes.strides[k]) << k;
+    }
+    out[base + offset] = difference<ND>(q, base + offset, axes, has);
+  }
+}
+
+// Prefix sums along one axis, of stride 32 or more: a thread walks a part of a column.
+// Columns are numbered outer * stride + inner; parts of a column lie `part` steps apart.
+template <class Q>
+__device__ Q *column(Q *data, u64 columns, u64 length, u64 stride, u64 part, u64 &first, u64 &last,
+                     u64 &id) {
+  id = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
+  if (id >= columns) return nullptr;
+  first = blockIdx.y * part;
+  last = min(first + part, length);
+  return data + id / stride * stride * length + id % stride;
+}
+
+// Sums of the parts, as an array (outer, parts, stride).
+template <class Q>
+__device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, u64 part,
+                            Q *sums) {
+  u64 first, last, id;
+  const Q *at = column(data, columns, length, stride, part, first, last, id);
+  if (!at) return;
+  Q sum = 0;
+  for (u64 k = first; k < last; k++) sum += at[k * stride];
+  sums[(id / stride * gridDim.y + blockIdx.y) * stride + id % stride] = sum;
+}
+
+// In place. `sums`: prefix sums of the sums of the parts, where there is more than one part.
+template <class Q>
+__device__ void column_scan(Q *data, u64 columns, u64 length, u64 stride, u64 part,
+                            const Q *sums) {
+  u64 first, last, id;
+  Q *at = column(data, columns, length, stride, part, first, last, id);
+  if (!at) return;
+  Q sum = 0;
+  if (blockIdx.y) sum = sums[(id / stride * gridDim.y + blockIdx.y - 1) * stride + id % stride];
+  for (u64 k = first; k < last; k++) at[k * stride] = sum += at[k * stride];
+}
+
+// The same for strides below 32: a warp walks a part of a row of `span` elements, as many whole
+// steps at a time as fit it. Rows are numbered by outer index; parts lie `part` elements apart.
+template <class Q, bool SCAN>
+__device__ void walk_row(Q *row, u32 stride, u64 first, u64 last, Q carry, Q *sums) {
+  u32 lane = lane_of(), width = 32 / stride * stride;
+  Q total = carry;  // of the lane's residue class so far
+  for (u64 start = first; start < last; start += width) {
+    bool mine = lane < width && start + lane < last;
+    Q v = mine ? row[start + lane] : 0;
+    for (u32 d = stride; d < width; d <<= 1) {
+      Q other = __shfl_up_sync(ALL, v, d);
+      if (lane >= d && lane < width) v += other;
+    }
+    if (SCAN && mine) row[start + lane] = v + total;
+    total += __shfl_sync(ALL, v, static_cast<i32>(width - stride + lane % stride));
+  }
+  if (!SCAN && lane < stride) sums[lane] = total;
+}
+
+template <class Q, bool SCAN>
+__device__ void rows(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {
+  u64 row = static_cast<u64>(blockIdx.x) * WARPS + warp_of();
+  if (row >= count) return;
+  u64 first = blockIdx.y * part, last = min(first + part, span);
+  u64 place = (row * gridDim.y + blockIdx.y) * stride;
+  Q carry = 0;
+  if (SCAN && blockIdx.y) carry = sums[place - stride + lane_of() % stride];
+  walk_row<Q, SCAN>(data + row * span, stride, first, last, carry, sums + place);
+}
+
+#define FORWARD(nd, w, Q)                                                                        \
+  KERNEL forward##nd##_##w(const Q *q, u64 n, u64 s0, u64 s1, u64 s2, u64 s3, u64 p0, u64 p1,    \
+                           u64 p2, u64 p3, Q *out) {                                             \
+    forward<nd, Q>(q, n, Axes{{s0, s1, s2, s3}, {p0, p1, p2, p3}}, out);                         \
+  }                                                                                              \
+  EXPORT(forward##nd##_##w)
+#define INVERSE(w, Q)                                                                            \
+  KERNEL column_sums_##w(const Q *data, u64 columns, u64 length, u64 stride, u64 part,           \
+                         Q *sums) {                                                              \
+    column_sums(data, columns, length, stride, part, sums);                                      \
+  }                                                                                              \
+  EXPORT(column_sums_##w)                                                                        \
+  KERNEL column_scan_##w(Q *data, u64 columns, u64 length, u64 stride, u64 part,                 \
+                         const Q *sums) {                                                        \
+    column_scan(data, columns, length, stride, part, sums);                                      \
+  }                                                                                              \
+  EXPORT(column_scan_##w)                                                                        \
+  KERNEL row_sums_##w(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {             \
+    rows<Q, false>(data, count, span, stride, part, sums);                                       \
+  }                                                                                              \
+  EXPORT(row_sums_##w)                                                                           \
+  KERNEL row_scan_##w(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {             \
+    rows<Q, true>(data, count, span, stride, part, sums);                                        \
+  }                                                                                              \
+  EXPORT(row_scan_##w)
+#define LATTICE(w, Q) \
+  FORWARD(1, w, Q) FORWARD(2, w, Q) FORWARD(3, w, Q) FORWARD(4, w, Q) INVERSE(w, Q)
+
+LATTICE(i4, u32)
+LATTICE(i8, u64)

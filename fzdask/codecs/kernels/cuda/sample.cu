@@ -1,0 +1,110 @@
+// Which axes are worth differencing: the coded size of a sample, for every subset of axes at once
+// (kernels/cpu/sampling.py says why; the numbers are the same).
+#include "floats.cuh"
+#include "symbols.cuh"
+
+constexpr u32 MAX_AXES = 4;
+constexpr u32 FRACTION = 8;
+
+// Strides of the axes, slowest first; as many as there are.
+struct Shape {
+  u64 strides[MAX_AXES];
+  u32 nd;
+};
+
+// log2 in units of 2**-8, by repeated squaring.
+__device__ inline u64 log2_fixed(u64 v) {
+  u32 e = exponent(v);
+  u64 mantissa = (v << 31) >> e, result = e;
+  for (u32 k = 0; k < FRACTION; k++) {
+    mantissa = (mantissa * mantissa) >> 31;
+    result <<= 1;
+    if (mantissa >> 32) {
+      mantissa >>= 1;
+      result |= 1;
+    }
+  }
+  return result;
+}
+
+// The (k+1)-th number of the generator that spreads the sample, by squaring its step.
+__device__ inline u64 random_at(u64 k) {
+  u64 factor = 6364136223846793005ull, term = 1442695040888963407ull;
+  u64 value = 1;
+  for (k++; k; k >>= 1) {
+    if (k & 1) value = value * factor + term;
+    term *= factor + 1;
+    factor *= factor;
+  }
+  return value;
+}
+
+// Point k of the sample: its symbol in every subset is counted, by one lane for each subset.
+// `totals`: points used, then the raw bits of each subset.
+template <class T>
+__device__ void count_sample(const T *x, const u8 *forced, u32 has_forced, u64 n, Shape shape,
+                             Cells c, u64 samples, u32 *counts, u64 *totals) {
+  u64 id = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
+  u64 k = id >> shape.nd;
+  u32 subsets = 1u << shape.nd, subset = static_cast<u32>(id) & (subsets - 1);
+  bool usable = k < samples;
+  u64 q = 0;
+  if (usable) {
+    u64 first = k * n / samples;
+    u64 room = (k + 1) * n / samples - first;
+    u64 at = first + (random_at(k) >> 33) % max(room, static_cast<u64>(1));
+    u64 rest = at;
+#pragma unroll
+    for (u32 a = 0; a < MAX_AXES; a++) {
+      if (a >= shape.nd) break;
+      u64 stride = shape.strides[a];
+      if (rest < stride) at += stride;  // the first of its axis has none before it
+      rest %= stride;
+      if (subset >> a & 1) at -= stride;
+    }
+    double r = rint(widen(x[at]) * c.inv);
+    usable = fabs(r) <= c.limit && !(has_forced && forced[at]) && !misses(x[at], c);
+    q = usable ? static_cast<u64>(static_cast<i64>(r)) : 0;
+  }
+  u32 good = __ballot_sync(ALL, usable);
+  u32 ours = (subsets < 32 ? (1u << subsets) - 1 : ALL) << (lane_of() & ~(subsets - 1));
+#pragma unroll
+  for (u32 a = 0; a < MAX_AXES; a++) {
+    if (a >= shape.nd) break;
+    u64 other = __shfl_xor_sync(ALL, q, static_cast<i32>(1u << a));
+    if (subset >> a & 1) q = other - q;
+  }
+  if ((good & ours) != ours) return;
+  u32 s = symbol_of(zigzag(q));
+  if (subset == 0) atomicAdd(&totals[0], 1ull);
+  atomicAdd(&counts[subset * ALPHABET + s], 1u);
+  atomicAdd(&totals[1 + subset], static_cast<u64>(extra_bits(s)));
+}
+
+// One block for each subset: entropy and raw bits in units of 2**-8 bit; 0 if nothing was taken.
+KERNEL sample_costs(const u32 *counts, const u64 *totals, u64 *costs) {
+  u64 taken = totals[0], cost = 0;
+  u64 whole = taken ? log2_fixed(taken) : 0;
+  for (u32 s = threadIdx.x; s < ALPHABET; s += BLOCK) {
+    u64 count = counts[blockIdx.x * ALPHABET + s];
+    if (count) cost += count * (whole - log2_fixed(count)) + 184;
+  }
+  cost = block_sum(cost);
+  if (threadIdx.x == 0) costs[blockIdx.x] = cost + (totals[1 + blockIdx.x] << FRACTION);
+}
+EXPORT(sample_costs)
+
+#define SAMPLE(t, T)                                                                             \
+  KERNEL count_sample_##t(const T *x, const u8 *forced, u32 has_forced, u64 n, u32 nd, u64 s0,   \
+                          u64 s1, u64 s2, u64 s3, double inv, double step, double bound,         \
+                          double limit, u64 samples, u32 *counts, u64 *totals) {                 \
+    count_sample(x, forced, has_forced, n, Shape{{s0, s1, s2, s3}, nd},                          \
+                 Cells{inv, step, bound, limit}, samples, counts, totals);                       \
+  }                                                                                              \
+  EXPORT(count_sample_##t)
+
+SAMPLE(f2, half_bits)
+SAMPLE(f4, float)
+SAMPLE(f8, double)
+SAMPLE(i4, i32)
+SAMPLE(i8, i64)

@@ -18,7 +18,9 @@ HEAD = """# Stages and presets
 
 <!-- Written by docs/make_stages.py from the docstrings; change those. -->
 
-A [pipeline](pipelines.md) is a chain of these stages. What travels between them: `array` (values), `lattice` (int32 or int64), `codes` (uint32 or uint64), `bytes`. Back ends take the bytes of any section. [Add a stage](add_a_stage.md) of your own in a package of yours.
+A [pipeline](pipelines.md) is a chain of these stages. What travels between them: `array` (values),
+`lattice` (int32 or int64), `codes` (uint32 or uint64), `bytes`. Back ends take the bytes of any
+section. [Add a stage](add_a_stage.md) of your own in a package of yours.
 """
 
 
@@ -42,7 +44,7 @@ def _presets() -> str:
 
 
 def _overview() -> str:
-    lines = ["| number | stage | takes | gives | side sections |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| number | stage | takes | gives | side sections |", "| --- " * 5 + "|"]
     for stage in built_in().values():
         gives = "as it takes" if stage.gives == "same" else stage.gives
         sides = ", ".join(stage.section_names) if issubclass(stage, ArrayStage) else ""

@@ -14,6 +14,7 @@ from fzdask.codecs.pipeline import Pipeline, Step
 from fzdask.codecs.prepare import check_array, memory_order, prepare
 from fzdask.codecs.stages.base import Encoded, Form, Job
 from fzdask.codecs.stages.fused_lorenzo import QuantizeLorenzoHuffman, encode_quantize_lorenzo
+from fzdask.codecs.stages.lorenzo import Lorenzo
 from fzdask.format import Header, SectionEntry, pack
 
 __all__ = ["encode_slices"]
@@ -94,6 +95,7 @@ def _encode_step(
     if not (parted and fused().applies(form)):
         return pipeline.encode_step(at, data, form, job)
     lorenzo, huffman = chain[1:]
+    assert isinstance(lorenzo, Lorenzo)  # for type checkers
     quantized, differenced = encode_quantize_lorenzo(lorenzo, data, form, job, symbols=True)
     yield
     coded = huffman.encode(differenced.data, form, job)

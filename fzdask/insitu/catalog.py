@@ -1,0 +1,251 @@
+"""What a reader sees: array metadata and step coordinates, moved on one step at a time.
+
+The root's ``zarr.json`` holds the metadata of all arrays (Zarr's consolidated metadata) and is
+replaced as the last of a step's keys. That one replacement makes the step visible, for all
+fields at once, so a store opens at any moment and shows whole steps only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.errors import ConfigError
+from fzdask.insitu.layout import Document, FieldLayout, plain_document
+from fzdask.insitu.stores import Keys
+
+__all__ = ["Catalog", "StepAxis"]
+
+MARK = "fzdask_insitu"
+VERSION = 1
+COORDINATE_CHUNK = 1024  # steps; the chunk in progress, 8 KiB, is written again with every step
+
+
+@dataclass
+class StepAxis:
+    """A dimension along which steps are appended: the values of its coordinates so far."""
+
+    name: str
+    values: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps stored, ascending."""
+        return self.values.setdefault(self.name, [])
+
+
+class Catalog:
+    """Metadata of the store. Used by one thread at a time.
+
+    Parameters
+    ----------
+    keys : Keys
+        The store.
+    attrs : mapping
+        Attributes of the root group.
+    session : str
+        Tells the runs of several processes apart.
+    """
+
+    def __init__(self, keys: Keys, attrs: Mapping[str, Any], session: str) -> None:
+        self._keys = keys
+        self._attrs = dict(attrs)
+        self._session = session
+        self.documents: dict[str, Document] = {}
+        self.axes: dict[str, StepAxis] = {}
+        self.step_dims: dict[str, str] = {}
+
+    # -- adding -----------------------------------------------------------------------------
+
+    def add_field(self, layout: FieldLayout) -> None:
+        """A field's array, with as many (empty) steps as its dimension has.
+
+        Raises
+        ------
+        ConfigError
+            The store has an array of that name that is not like this one.
+        """
+        old = self.documents.get(layout.name)
+        if old is not None:
+            _check_same(layout.name, old, layout.document)
+            return
+        axis = self.axes.setdefault(layout.step_dim, StepAxis(layout.step_dim))
+        document = copy.deepcopy(layout.document)
+        document["shape"][0] = len(axis.steps)
+        self.documents[layout.name] = document
+        self.step_dims[layout.name] = layout.step_dim
+
+    def add_coordinate(
+        self, name: str, values: NDArray[Any], dims: Sequence[str], attrs: Mapping[str, Any]
+    ) -> None:
+        """A coordinate that does not change with the step; stored at once."""
+        document, keys = plain_document(name, values, dims, attrs)
+        old = self.documents.get(name)
+        if old is not None:
+            _check_same(name, old, document)
+            return
+        self.documents[name] = document
+        self._keys.set_many(list(keys.items()))
+
+    # -- moving on --------------------------------------------------------------------------
+
+    def append(self, dim: str, step: int, coordinates: Mapping[str, Any]) -> None:
+        """One more step of a dimension: its arrays grow, nothing is stored yet.
+
+        Raises
+        ------
+        ConfigError
+            A coordinate was not given for every step.
+        """
+        axis = self.axes.setdefault(dim, StepAxis(dim))
+        before = len(axis.steps)
+        given: dict[str, Any] = {dim: int(step), **coordinates}
+        if before and set(given) != set(axis.values):
+            raise ConfigError(
+                f"InSituWriter: step {step} has the coordinates {sorted(given)}, earlier steps "
+                f"have {sorted(axis.values)}; give the same ones with every step"
+            )
+        for name, value in given.items():
+            axis.values.setdefault(name, []).append(value)
+        for name, field_dim in self.step_dims.items():
+            if field_dim == dim:
+                self.documents[name]["shape"][0] = before + 1
+
+    def publish(self, dims: Sequence[str] = ()) -> None:
+        """Store the coordinates of these dimensions, then all metadata, the root's last."""
+        first: list[tuple[str, bytes]] = []
+        for dim in dims:
+            first += self._coordinate_keys(self.axes[dim])
+        first += [(f"{n}/zarr.json", _encoded(d)) for n, d in self.documents.items()]
+        if first:
+            self._keys.set_many(first)
+        self._keys.set("zarr.json", _encoded(self.root))
+
+    @property
+    def root(self) -> Document:
+        """Content of the root's ``zarr.json``."""
+        own = {"version": VERSION, "step_dims": self.step_dims, "session": self._session}
+        named = sorted(
+            name for axis in self.axes.values() for name in axis.values if name != axis.name
+        )
+        extra = {"coordinates": " ".join(named)} if named else {}
+        return {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {**self._attrs, **extra, MARK: own},
+            "consolidated_metadata": {
+                "kind": "inline",
+                "must_understand": False,
+                "metadata": self.documents,
+            },
+        }
+
+    def _coordinate_keys(self, axis: StepAxis) -> list[tuple[str, bytes]]:
+        keys = []
+        for name, values in axis.values.items():
+            array = np.asarray(values)
+            if array.dtype.kind == "O" or array.ndim != 1:
+                raise ConfigError(
+                    f"InSituWriter: coordinate {name!r} must be one number, date or text of one "
+                    f"length per step; got {values[-1]!r}"
+                )
+            last = (array.size - 1) // COORDINATE_CHUNK
+            chunk = np.zeros(COORDINATE_CHUNK, array.dtype)
+            part = array[last * COORDINATE_CHUNK :]
+            chunk[: part.size] = part
+            old = self.documents.get(name)
+            if old is None:
+                document, _ = plain_document(name, chunk, (axis.name,), {})
+            else:
+                document = old
+            document["shape"] = [int(array.size)]
+            self.documents[name] = document
+            little = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
+            keys.append((f"{name}/c/{last}", little.tobytes()))
+        return keys
+
+    # -- continuing -------------------------------------------------------------------------
+
+    def resume(self, root: bytes) -> None:
+        """Take over the state of a store whose root's ``zarr.json`` this is, as published.
+
+        Raises
+        ------
+        ConfigError
+            Something else wrote the store.
+        """
+        document = json.loads(root)
+        own = document.get("attributes", {}).get(MARK)
+        if own is None or own.get("version") != VERSION:
+            raise ConfigError(
+                f"InSituWriter: {self._keys.store} holds data that this version of InSituWriter "
+                "did not write; choose another place, or mode='w' to delete what is there"
+            )
+        self._attrs = {
+            k: v for k, v in document["attributes"].items() if k not in (MARK, "coordinates")
+        } | self._attrs
+        self.documents = dict(document["consolidated_metadata"]["metadata"])
+        self.step_dims = dict(own["step_dims"])
+        for dim in dict.fromkeys(self.step_dims.values()):
+            axis = self.axes.setdefault(dim, StepAxis(dim))
+            for name, described in self.documents.items():
+                if name not in self.step_dims and described["dimension_names"] == [dim]:
+                    axis.values[name] = self._read_coordinate(name, described)
+
+    def unpublished_keys(self) -> list[str]:
+        """Keys of steps that a killed run began and did not complete."""
+        stale = []
+        for name, dim in self.step_dims.items():
+            done = len(self.axes[dim].steps)
+            for key in self._keys.list(f"{name}/c/"):
+                index = key.removeprefix(f"{name}/c/").split("/")[0]
+                if index.isdecimal() and int(index) >= done:
+                    stale.append(key)
+        return stale
+
+    def _read_coordinate(self, name: str, document: Document) -> list[Any]:
+        import zarr
+        from zarr.storage import MemoryStore
+
+        size = document["shape"][0]
+        memory: dict[str, Any] = {}
+        store = MemoryStore(memory)
+        local = Keys(store)
+        local.set(f"{name}/zarr.json", _encoded(document))
+        for chunk in range(-(-size // COORDINATE_CHUNK)):
+            found = self._keys.get(f"{name}/c/{chunk}")
+            if found is None:
+                raise ConfigError(
+                    f"InSituWriter: chunk {chunk} of coordinate {name!r} is missing in "
+                    f"{self._keys.store}; the store is damaged: write to another place"
+                )
+            local.set(f"{name}/c/{chunk}", found)
+        values: list[Any] = list(np.asarray(zarr.open_array(store, path=name, mode="r")[:]))
+        return [int(v) for v in values] if values and values[0].dtype.kind in "iu" else values
+
+
+def _check_same(name: str, old: Document, new: Document) -> None:
+    def comparable(document: Document) -> str:
+        shape = document["shape"][1:] if len(document["shape"]) else []
+        kept = {k: v for k, v in document.items() if k not in ("shape", "attributes")}
+        return json.dumps({**kept, "shape": shape}, sort_keys=True)
+
+    if comparable(old) != comparable(new):
+        differing = sorted(
+            k for k in {*old, *new} if k != "attributes" and old.get(k) != new.get(k)
+        )
+        raise ConfigError(
+            f"InSituWriter: {name!r} was written differently before (see {', '.join(differing)} "
+            "of its zarr.json); continue with the same shapes, chunks and codecs, or write to "
+            "another place"
+        )
+
+
+def _encoded(document: Document) -> bytes:
+    return json.dumps(document, indent=1).encode()

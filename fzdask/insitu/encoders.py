@@ -1,0 +1,134 @@
+"""From a block's values to the bytes of its Zarr chunk, in slices where the codec is ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.core.buffer import Buffer
+
+from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.slices import encode_slices
+from fzdask.codecs.zarr_array_codec import FZArrayCodec
+from fzdask.codecs.zarr_chunk import chunk_config
+from fzdask.codecs.zarr_codec import FZCodec
+from fzdask.insitu.block import Slices
+
+__all__ = ["Encoder", "make_encoder"]
+
+Encoder = Callable[[NDArray[Any]], Slices]
+"""Takes the values of a whole chunk (or shard), C-contiguous; the slices return its bytes."""
+
+
+def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool) -> Encoder:
+    """The encoder for the chunks of an array, or for its shards if it has any.
+
+    With FZCodec alone, also within shards, the bytes are those that Zarr itself would write, and
+    encoding pauses between slices. Any other chain of codecs is run by Zarr in one piece.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Of one chunk (or shard), kept in `memory`, and written even where it is all fill value.
+    memory : dict
+        The dictionary behind the array's store, with nothing else in it that is needed.
+    share : bool
+        Take codebooks from earlier blocks where the codec does not say otherwise.
+    """
+    codecs: Sequence[Any] = array.metadata.codecs
+    if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
+        shard = codecs[0]
+        inner = _config(shard.codecs, array.metadata.dtype, share)
+        plain = [type(c) for c in shard.index_codecs] == [BytesCodec, Crc32cCodec]
+        if inner is not None and plain and shard.index_location.value == "end" and _crc32c():
+            return _shard_encoder(inner, shard.chunk_shape, array.metadata.fill_value)
+        return _zarr_encoder(array, memory)
+    config = _config(codecs, array.metadata.dtype, share)
+    if config is None:
+        return _zarr_encoder(array, memory)
+    return _chunk_encoder(config, array.metadata.fill_value)
+
+
+def _config(codecs: Sequence[Any], dtype: Any, share: bool) -> CodecConfig | None:
+    """The configuration of FZCodec where it is the only codec; None otherwise."""
+    if len(codecs) == 1 and isinstance(codecs[0], FZArrayCodec):
+        codec: FZCodec | FZArrayCodec = codecs[0]
+    elif (
+        len(codecs) == 2
+        and isinstance(codecs[0], BytesCodec)
+        and isinstance(codecs[1], FZCodec)
+        and getattr(codecs[0].endian, "value", "little") == "little"
+    ):
+        codec = codecs[1]
+    else:
+        return None
+    if np.dtype(dtype.to_native_dtype()).hasobject:
+        return None
+    config = codec._encoding_config()
+    if share and config.codebook == "own" and not config.lossless:
+        config = dataclasses.replace(config, codebook="shared")
+    return config
+
+
+def _chunk_encoder(config: CodecConfig, fill_value: Any) -> Encoder:
+    def encode(values: NDArray[Any]) -> Slices:
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        return (
+            yield from encode_slices(little, chunk_config(config, little, fill_value=fill_value))
+        )
+
+    return encode
+
+
+def _shard_encoder(config: CodecConfig, inner: Sequence[int], fill_value: Any) -> Encoder:
+    """Chunks one after the other in C order, then their index: Zarr's ``sharding_indexed``."""
+    chunk = _chunk_encoder(config, fill_value)
+    checksum = _crc32c()
+    assert checksum is not None
+
+    def encode(values: NDArray[Any]) -> Slices:
+        counts = [n // c for n, c in zip(values.shape, inner, strict=True)]
+        index = np.empty((*counts, 2), "<u8")
+        parts: list[bytes] = []
+        at = 0
+        for where in itertools.product(*(range(n) for n in counts)):
+            region = tuple(slice(i * c, (i + 1) * c) for i, c in zip(where, inner, strict=True))
+            stream = yield from chunk(np.ascontiguousarray(values[region]))
+            index[where] = at, len(stream)
+            parts.append(stream)
+            at += len(stream)
+            yield
+        table = index.tobytes()
+        return b"".join((*parts, table, checksum(table).to_bytes(4, "little")))
+
+    return encode
+
+
+def _crc32c() -> Callable[[bytes], int] | None:
+    """The checksum of shard indexes, from the library that Zarr takes it from."""
+    try:
+        from google_crc32c import value
+    except ImportError:
+        return None
+    checksum: Callable[[bytes], int] = value
+    return checksum
+
+
+def _zarr_encoder(array: zarr.Array[Any], memory: dict[str, Buffer]) -> Encoder:
+    """Let Zarr write the block into memory, and take the bytes from there."""
+
+    def encode(values: NDArray[Any]) -> Slices:
+        yield
+        # One scratch array serves all blocks, since only the compression thread encodes.
+        region = tuple(slice(0, n) for n in values.shape)
+        array[region] = values
+        (key,) = [k for k in memory if not k.endswith("zarr.json")]
+        return memory.pop(key).to_bytes()
+
+    return encode

@@ -27,7 +27,7 @@ demo: $(VENV)/.core
 	$(BIN)/fzdask demo $(FIELD)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow and not gpu" --timeout=3600

@@ -1,0 +1,257 @@
+"""Bit planes of four blocks of 16 residuals at once, on vectors: the unit of ``fixed_length``.
+
+Eight bytes are an 8 x 8 matrix of bits, which three exchanges transpose (Warren, Hacker's
+Delight, section 7-3); eight such matrices fill a vector. Wider residuals are two or four vectors
+of bytes. Stores of one block run over into the room of the next, which then overwrites it.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fzdask.codecs.kernels.cpu.vectors import (
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    call,
+    flags,
+    fold,
+    join,
+    load,
+    pick,
+    same,
+    splat,
+    step,
+    store,
+    zero,
+)
+from fzdask.codecs.kernels.cpu.vectors import constant as values
+
+UNIT = 64
+# Two matrices of 8 x 8 bits, side by side: from planes of 8 bits each to planes of 16, and back.
+_PAIR = [16 * k + 8 * (j & 1) + (j >> 1) for k in range(4) for j in range(16)]
+_UNPAIR = [16 * k + 2 * (j & 7) + (j >> 3) for k in range(4) for j in range(16)]
+_EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
+
+
+def _transpose(b, v):
+    """The 8 x 8 bits of every eight bytes, transposed."""
+    n = v.type.count // 8
+    x = b.bitcast(v, ir.VectorType(I64, n))
+    for distance, mask in _EXCHANGES:
+        shift = same(I64, distance, n)
+        t = b.and_(b.xor(x, b.lshr(x, shift)), same(I64, mask, n))
+        x = b.xor(b.xor(x, t), b.shl(t, shift))
+    return b.bitcast(x, v.type)
+
+
+def _zigzag(b, v, element, bits):
+    one, sign = same(element, 1, UNIT), same(element, bits - 1, UNIT)
+    return b.xor(b.shl(v, one), b.ashr(v, sign))
+
+
+def _widest(zigzagged, bits):
+    def build(b, a):
+        v = load(b, a, I32, UNIT)
+        if zigzagged:
+            over = b.lshr(v, same(I32, bits, UNIT))
+        else:  # what is left of a residual that fits is its sign
+            sign = b.ashr(v, same(I32, 31, UNIT))
+            over = b.xor(b.ashr(v, same(I32, bits - 1, UNIT)), sign)
+        over = fold(b, b.or_, over, 16)
+        return flags(b, b.icmp_unsigned("!=", over, zero(over)))
+
+    return step(build, types.int64, types.int64)
+
+
+@intrinsic
+def wide_codes(typingctx, a):
+    """Whether one of 64 codes exceeds 8 bits."""
+    return _widest(True, 8)
+
+
+@intrinsic
+def very_wide_codes(typingctx, a):
+    """Whether one of 64 codes exceeds 16 bits."""
+    return _widest(True, 16)
+
+
+@intrinsic
+def wide_residuals(typingctx, a):
+    """Whether one of 64 residuals exceeds 8 bits."""
+    return _widest(False, 8)
+
+
+@intrinsic
+def very_wide_residuals(typingctx, a):
+    """Whether one of 64 residuals exceeds 16 bits."""
+    return _widest(False, 16)
+
+
+def _class(b, w):
+    """Four bits for a width, and the width that they stand for, where 12 may be exceeded."""
+    steps = [(12, 13, 16), (16, 14, 24), (24, 15, 32)]
+    code, width = w, w
+    for above, c, wide in steps:
+        more = b.icmp_unsigned(">", w, I64(above))
+        code, width = b.select(more, I64(c), code), b.select(more, I64(wide), width)
+    return code, width
+
+
+def _low_bytes(b, a):
+    """The low bytes of 64 integers: halves of two vectors at a time, which beats truncation."""
+    parts = [load(b, b.add(a, I64(64 * k)), I8, 64) for k in range(4)]
+    pairs = [
+        pick(b, parts[k], parts[k + 1], [j for i in range(32) for j in (4 * i, 4 * i + 1)])
+        for k in (0, 2)
+    ]
+    return pick(b, *pairs, range(0, 128, 2))
+
+
+def _pack(zigzagged, levels):
+    """Planes of the low ``levels`` bytes; returns bytes written << 16 | four width classes."""
+
+    def build(b, a, out):
+        if levels == 1:
+            low = _low_bytes(b, a)
+            parts = [low if zigzagged else _zigzag(b, low, I8, 8)]
+        else:
+            v = load(b, a, I32, UNIT)
+            z = v if zigzagged else _zigzag(b, v, I32, 32)
+            parts = [
+                b.trunc(b.lshr(z, same(I32, 8 * k, UNIT)) if k else z, ir.VectorType(I8, UNIT))
+                for k in range(levels)
+            ]
+        planes = []
+        used = []
+        for part in parts:
+            t = _transpose(b, part)
+            planes.append(pick(b, t, t, _PAIR))
+            words = b.bitcast(planes[-1], ir.VectorType(I16, 32))
+            used.append(flags(b, b.icmp_unsigned("!=", words, same(I16, 0, 32))))
+        at, head = I64(0), I64(0)
+        for k in range(4):
+            mine = I64(0)
+            for level, bits in enumerate(used):
+                byte = b.and_(b.lshr(bits, I64(8 * k)), I64(255))
+                mine = b.or_(mine, b.shl(byte, I64(8 * level)))
+            w = b.sub(I64(64), call(b, "llvm.ctlz.i64", I64, mine, I1(0)))
+            code, w = (w, w) if levels == 1 else _class(b, w)
+            for level, plane in enumerate(planes):
+                place = b.add(out, b.add(at, I64(16 * level)))
+                store(b, place, pick(b, plane, plane, range(16 * k, 16 * k + 16)))
+            at = b.add(at, b.shl(w, I64(1)))
+            head = b.or_(head, b.shl(code, I64(4 * k)))
+        return b.or_(b.shl(at, I64(16)), head)
+
+    return step(build, types.int64, types.int64, types.int64)
+
+
+@intrinsic
+def pack_codes_8(typingctx, a, out):
+    """Pack 64 codes of at most 8 bits."""
+    return _pack(True, 1)
+
+
+@intrinsic
+def pack_codes_16(typingctx, a, out):
+    """Pack 64 codes of at most 16 bits."""
+    return _pack(True, 2)
+
+
+@intrinsic
+def pack_codes_32(typingctx, a, out):
+    """Pack 64 codes."""
+    return _pack(True, 4)
+
+
+@intrinsic
+def pack_residuals_8(typingctx, a, out):
+    """Zigzag and pack 64 residuals of at most 8 bits."""
+    return _pack(False, 1)
+
+
+@intrinsic
+def pack_residuals_16(typingctx, a, out):
+    """Zigzag and pack 64 residuals of at most 16 bits."""
+    return _pack(False, 2)
+
+
+@intrinsic
+def pack_residuals_32(typingctx, a, out):
+    """Zigzag and pack 64 residuals."""
+    return _pack(False, 4)
+
+
+def _unpack(zigzagged, levels):
+    def build(b, source, head, a):
+        at = I64(0)
+        lanes = [[] for _ in range(levels)]
+        for k in range(4):
+            w = b.and_(b.lshr(head, I64(4 * k)), I64(15))
+            if levels > 1:
+                wide = b.shl(b.sub(w, I64(11)), I64(3))
+                w = b.select(b.icmp_unsigned(">", w, I64(12)), wide, w)
+            count = splat(b, b.trunc(w, I16), 8)
+            for level in range(levels):
+                words = load(b, b.add(source, b.add(at, I64(16 * level))), I16, 8)
+                mine = b.icmp_unsigned("<", values(I16, range(8 * level, 8 * level + 8)), count)
+                lanes[level].append(b.select(mine, words, zero(words)))
+            at = b.add(at, b.shl(w, I64(1)))
+        whole = ir.VectorType(I32, UNIT)
+        z = None
+        for level in range(levels):
+            p = b.bitcast(join(b, lanes[level]), ir.VectorType(I8, UNIT))
+            t = _transpose(b, pick(b, p, p, _UNPAIR))
+            if levels == 1 and not zigzagged:  # cheaper in bytes
+                one = same(I8, 1, UNIT)
+                t = b.xor(b.lshr(t, one), b.sub(zero(t), b.and_(t, one)))
+                store(b, a, b.sext(t, whole))
+                return at
+            t = b.zext(t, whole)
+            z = t if z is None else b.or_(z, b.shl(t, same(I32, 8 * level, UNIT)))
+        if not zigzagged:
+            one = same(I32, 1, UNIT)
+            z = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
+        store(b, a, z)
+        return at
+
+    return step(build, types.int64, types.int64, types.int64, types.int64)
+
+
+@intrinsic
+def unpack_codes_8(typingctx, source, head, a):
+    """64 codes whose widths are at most 8; returns the bytes that they took."""
+    return _unpack(True, 1)
+
+
+@intrinsic
+def unpack_codes_16(typingctx, source, head, a):
+    """64 codes whose widths are at most 16; returns the bytes that they took."""
+    return _unpack(True, 2)
+
+
+@intrinsic
+def unpack_codes_32(typingctx, source, head, a):
+    """64 codes; returns the bytes that they took."""
+    return _unpack(True, 4)
+
+
+@intrinsic
+def unpack_residuals_8(typingctx, source, head, a):
+    """64 residuals whose widths are at most 8; returns the bytes that they took."""
+    return _unpack(False, 1)
+
+
+@intrinsic
+def unpack_residuals_16(typingctx, source, head, a):
+    """64 residuals whose widths are at most 16; returns the bytes that they took."""
+    return _unpack(False, 2)
+
+
+@intrinsic
+def unpack_residuals_32(typingctx, source, head, a):
+    """64 residuals; returns the bytes that they took."""
+    return _unpack(False, 4)

@@ -1,0 +1,232 @@
+"""Fixed-length coding: blocks of codes as bit planes, as many as the block's largest code needs.
+
+Sixteen to a block go through :mod:`~fzdask.codecs.kernels.cpu.bit_planes`, four blocks at a
+time; other blocks, and codes of 64 bits, through plain loops.
+"""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu import bit_planes
+from fzdask.codecs.kernels.cpu.bit_planes import UNIT
+
+SLACK = 256  # bytes past the planes that packing may overwrite and unpacking may read
+
+
+@njit(nogil=True, cache=True)
+def pack_units(a, count, zigzagged, out, at, heads, used, present, first):
+    """Pack ``count`` units of 64 at address ``a``; returns bytes and width entries used so far.
+
+    ``present`` is a bit field of the units that are not all zero, ``first`` the number of the
+    first of these.
+    """
+    for k in range(count):
+        unit = a + np.int64(4 * UNIT * k)
+        if zigzagged:
+            if bit_planes.wide_codes(unit) == 0:
+                got = bit_planes.pack_codes_8(unit, out + at)
+            elif bit_planes.very_wide_codes(unit) == 0:
+                got = bit_planes.pack_codes_16(unit, out + at)
+            else:
+                got = bit_planes.pack_codes_32(unit, out + at)
+        else:
+            if bit_planes.wide_residuals(unit) == 0:
+                got = bit_planes.pack_residuals_8(unit, out + at)
+            elif bit_planes.very_wide_residuals(unit) == 0:
+                got = bit_planes.pack_residuals_16(unit, out + at)
+            else:
+                got = bit_planes.pack_residuals_32(unit, out + at)
+        head = got & 0xFFFF
+        heads[used] = head
+        some = np.int64(head != 0)
+        used += some
+        place = first + k
+        present[place >> 3] |= np.uint8(some << (place & 7))
+        at += got >> 16
+    return at, used
+
+
+@njit(nogil=True, cache=True)
+def unpack_units(source, at, heads, used, present, first, count, zigzagged, a):
+    """Undo :func:`pack_units`; ``source`` is the address of the planes."""
+    for k in range(count):
+        place = first + k
+        head = np.int64(0)
+        if (present[place >> 3] >> (place & 7)) & 1:
+            head = np.int64(heads[used])
+            used += 1
+        unit = a + np.int64(4 * UNIT * k)
+        high = head & 0x8888
+        if ((head & 0x7777) + 0x7777) & high == 0:
+            if zigzagged:
+                at += bit_planes.unpack_codes_8(source + at, head, unit)
+            else:
+                at += bit_planes.unpack_residuals_8(source + at, head, unit)
+        elif (head << 1) & (head << 2) & high == 0:
+            if zigzagged:
+                at += bit_planes.unpack_codes_16(source + at, head, unit)
+            else:
+                at += bit_planes.unpack_residuals_16(source + at, head, unit)
+        else:
+            if zigzagged:
+                at += bit_planes.unpack_codes_32(source + at, head, unit)
+            else:
+                at += bit_planes.unpack_residuals_32(source + at, head, unit)
+    return at, used
+
+
+@njit(nogil=True, cache=True)
+def pack_vectors(codes, out, heads, present):
+    """Pack uint32 codes in blocks of 16; returns bytes and width entries used."""
+    whole = codes.size // UNIT
+    address = out.ctypes.data
+    at, used = pack_units(
+        codes.ctypes.data, whole, True, address, np.int64(0), heads, np.int64(0), present, 0
+    )
+    rest = codes.size - whole * UNIT
+    if rest:
+        last = np.zeros(UNIT, np.uint32)
+        for i in range(rest):
+            last[i] = codes[whole * UNIT + i]
+        at, used = pack_units(last.ctypes.data, 1, True, address, at, heads, used, present, whole)
+    return at, used
+
+
+@njit(nogil=True, cache=True)
+def unpack_vectors(planes, heads, present, codes):
+    """Undo :func:`pack_vectors`; planes and heads were checked, and have room behind them."""
+    whole = codes.size // UNIT
+    address = planes.ctypes.data
+    zero = np.int64(0)
+    at, used = unpack_units(address, zero, heads, zero, present, 0, whole, True, codes.ctypes.data)
+    rest = codes.size - whole * UNIT
+    if rest:
+        last = np.zeros(UNIT, np.uint32)
+        unpack_units(address, at, heads, used, present, whole, 1, True, last.ctypes.data)
+        for i in range(rest):
+            codes[whole * UNIT + i] = last[i]
+
+
+@njit(nogil=True, cache=True)
+def class_width(code, bits):
+    """The width that four bits stand for."""
+    if code <= 12:
+        return code
+    return (code - 11) * 8 if bits == 32 else 16 << (code - 13)
+
+
+@njit(nogil=True, cache=True)
+def planes_nbytes(heads, block, bits):
+    """Bytes of the planes of blocks with these width classes."""
+    total = np.int64(0)
+    for head in heads:
+        h = np.int64(head)
+        for k in range(4):
+            total += class_width((h >> (4 * k)) & 15, bits)
+    return total * (block // 8)
+
+
+@njit(nogil=True, cache=True)
+def pack_plain(codes, block, apart, out, heads, present, firsts):
+    """Pack codes of any width in blocks of any multiple of 8.
+
+    With ``apart``, the first code of a block is 0 among its planes and goes to ``firsts`` in as
+    many bytes as it needs; their numbers follow the width classes.
+    """
+    bits = codes.itemsize * 8
+    n = codes.size
+    at = np.int64(0)
+    used = np.int64(0)
+    kept = np.int64(0)
+    unit = 4 * block
+    buf = np.zeros(block, np.uint64)
+    for u in range((n + unit - 1) // unit):
+        head = np.int64(0)
+        lengths = np.int64(0)
+        for k in range(4):
+            start = u * unit + k * block
+            top = np.uint64(0)
+            for i in range(block):
+                buf[i] = np.uint64(codes[start + i]) if start + i < n else np.uint64(0)
+            if apart:
+                value = buf[0]
+                buf[0] = np.uint64(0)
+                count = 0
+                while value:
+                    firsts[kept] = np.uint8(value & np.uint64(255))
+                    value >>= np.uint64(8)
+                    kept += 1
+                    count += 1
+                lengths |= np.int64(count) << (4 * k)
+            for i in range(block):
+                top |= buf[i]
+            width = 0
+            while top:
+                top >>= np.uint64(1)
+                width += 1
+            code = width
+            if width > 12:
+                code = 13
+                while class_width(code, bits) < width:
+                    code += 1
+            for p in range(class_width(code, bits)):
+                for g in range(0, block, 8):
+                    byte = np.uint64(0)
+                    for j in range(8):
+                        byte |= ((buf[g + j] >> np.uint64(p)) & np.uint64(1)) << np.uint64(j)
+                    out[at] = np.uint8(byte)
+                    at += 1
+            head |= np.int64(code) << (4 * k)
+        if head or lengths:
+            present[u >> 3] |= np.uint8(1 << (u & 7))
+            heads[used] = head
+            used += 1
+            if apart:
+                heads[used] = lengths
+                used += 1
+    return at, used, kept
+
+
+@njit(nogil=True, cache=True)
+def unpack_plain(planes, block, apart, heads, present, firsts, codes):
+    """Undo :func:`pack_plain`; False where the lengths of first codes are not theirs.
+
+    That planes and width entries are as many as they say has been checked.
+    """
+    bits = codes.itemsize * 8
+    n = codes.size
+    at = np.int64(0)
+    used = np.int64(0)
+    kept = np.int64(0)
+    unit = 4 * block
+    buf = np.zeros(block, np.uint64)
+    for u in range((n + unit - 1) // unit):
+        head = np.int64(0)
+        lengths = np.int64(0)
+        if (present[u >> 3] >> (u & 7)) & 1:
+            head = np.int64(heads[used])
+            used += 1
+            if apart:
+                lengths = np.int64(heads[used])
+                used += 1
+        for k in range(4):
+            buf[:] = 0
+            for p in range(class_width((head >> (4 * k)) & 15, bits)):
+                for g in range(0, block, 8):
+                    byte = np.uint64(planes[at])
+                    at += 1
+                    for j in range(8):
+                        buf[g + j] |= ((byte >> np.uint64(j)) & np.uint64(1)) << np.uint64(p)
+            count = (lengths >> (4 * k)) & 15
+            if count > codes.itemsize or kept + count > firsts.size:
+                return False
+            if count:
+                value = np.uint64(0)
+                for j in range(count):
+                    value |= np.uint64(firsts[kept + j]) << np.uint64(8 * j)
+                kept += count
+                buf[0] = value
+            start = u * unit + k * block
+            for i in range(min(block, n - start)):
+                codes[start + i] = buf[i]
+    return kept == firsts.size

@@ -1,0 +1,151 @@
+"""32 values onto the lattice and back, on vectors: the exact rule, and a cheap sufficient one.
+
+The rule is that of the lattice kernels: ``q = rint(x * inv)`` and ``x' = dtype(q * step)`` in
+binary64, and ``|x - x'| <= bound``. What returns fewer than 32 flags decides nothing: the caller
+then looks closer.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from fzdask.codecs.kernels.cpu.vectors import (
+    F32,
+    F64,
+    I32,
+    I64,
+    call,
+    flags,
+    load,
+    same,
+    splat,
+    step,
+    store,
+)
+
+LANES = 32
+ALL = 0xFFFFFFFF
+NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule may be used
+_ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
+_ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
+_ROUND_32_BITS = 0x4B400000
+_QUARTER_ULP = (
+    1.0625 * 2.0**-24
+)  # more than the half unit, relative, that rounding to binary32 adds
+_LEAST_HALF = 0.5 - 2.0**-21  # less than one half by more than all roundings of the cheap rule
+
+
+def _not_minus_zero(b, v, element):
+    ints, sign = (I32, 1 << 31) if element is F32 else (I64, 1 << 63)
+    bits = b.bitcast(v, ir.VectorType(ints, LANES))
+    return b.icmp_unsigned("!=", bits, same(ints, sign, LANES))
+
+
+def _exact(element):
+    width = 32 if element is F32 else 64
+
+    def build(b, x, q, inv, cell, bound):
+        v = load(b, x, element, LANES)
+        wide = b.fpext(v, ir.VectorType(F64, LANES)) if width == 32 else v
+        shift = same(F64, _ROUND_64, LANES)
+        t = b.fadd(b.fmul(wide, splat(b, inv, LANES)), shift)
+        low = b.trunc(b.bitcast(t, ir.VectorType(I64, LANES)), ir.VectorType(I32, LANES))
+        store(b, q, low)
+        y = b.fmul(b.fsub(t, shift), splat(b, cell, LANES))
+        y = b.fptrunc(y, v.type) if width == 32 else y
+        distance = call(b, f"llvm.fabs.v{LANES}f{width}", v.type, b.fsub(v, y))
+        near = b.fcmp_ordered("<=", distance, splat(b, bound, LANES))
+        return flags(b, b.and_(near, _not_minus_zero(b, v, element)))
+
+    return build
+
+
+@intrinsic
+def quantize_f4(typingctx, x, q, inv, cell, below_bound):
+    """Lattice of 32 float32 values, and flags of those surely within the bound.
+
+    ``below_bound`` is a float32 a little below the bound: the difference is taken in binary32.
+    """
+    real = types.float64
+    return step(
+        _exact(F32), types.uint64, types.int64, types.int64, real, real, types.float32
+    )  # fmt: skip
+
+
+@intrinsic
+def quantize_f8(typingctx, x, q, inv, cell, bound):
+    """Lattice of 32 float64 values, and flags of the inliers."""
+    real = types.float64
+    return step(_exact(F64), types.uint64, types.int64, types.int64, real, real, real)
+
+
+@intrinsic
+def quantize_near(typingctx, x, q, high, low):
+    """As :func:`quantize_f4` without binary64, given ``inv`` as a sum of two float32.
+
+    With r the nearest integer of ``x * high``, ``f = x * high - r + x * low`` is the place in the
+    cell within 2**-24 or so, thanks to fused multiply-adds. Where ``|f|`` is less than one half
+    by more than that, r is the lattice value that binary64 gives. The decoder's value is ``r *
+    step`` within half a unit in the last place of a float32, so where ``|f| + |r| / 2**24`` is
+    less than one half, the value is within the bound too. For ``|q| < NEAR_LATTICE``, ``inv`` far
+    from the ends of binary32's range, and values that do not overflow.
+    """
+
+    def build(b, x, q, high, low):
+        vector = ir.VectorType(F32, LANES)
+        fma, fabs = f"llvm.fma.v{LANES}f32", f"llvm.fabs.v{LANES}f32"
+        v = load(b, x, F32, LANES)
+        h, shift = splat(b, high, LANES), same(F32, _ROUND_32, LANES)
+        t = b.fadd(b.fmul(v, h), shift)
+        bits = b.bitcast(t, ir.VectorType(I32, LANES))
+        store(b, q, b.sub(bits, same(I32, _ROUND_32_BITS, LANES)))
+        r = b.fsub(t, shift)
+        f = call(b, fma, vector, v, h, b.fneg(r))
+        f = call(b, fma, vector, v, splat(b, low, LANES), f)
+        away = call(b, fabs, vector, r), same(F32, _QUARTER_ULP, LANES), call(b, fabs, vector, f)
+        near = b.fcmp_ordered("<=", call(b, fma, vector, *away), same(F32, _LEAST_HALF, LANES))
+        return flags(b, b.and_(near, _not_minus_zero(b, v, F32)))
+
+    real = types.float32
+    return step(build, types.uint64, types.int64, types.int64, real, real)
+
+
+def _values(element):
+    def build(b, q, y, cell):
+        v = b.sitofp(load(b, q, I32, LANES), ir.VectorType(F64, LANES))
+        v = b.fmul(v, splat(b, cell, LANES))
+        store(b, y, b.fptrunc(v, ir.VectorType(F32, LANES)) if element is F32 else v)
+
+    return build
+
+
+@intrinsic
+def dequantize_f4(typingctx, q, y, cell):
+    """32 float32 values of a lattice."""
+    return step(_values(F32), types.void, types.int64, types.int64, types.float64)
+
+
+@intrinsic
+def dequantize_f8(typingctx, q, y, cell):
+    """32 float64 values of a lattice."""
+    return step(_values(F64), types.void, types.int64, types.int64, types.float64)
+
+
+@njit(nogil=True, cache=True)
+def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags):
+    """Lattice of a few values by the exact rule; flags and number of what it cannot hold."""
+    count = 0
+    for i in range(x.size):
+        v = np.float64(x[i])
+        r = np.rint(v * inv)
+        inside = np.abs(r) <= limit  # False for NaN, so the conversion below is always defined
+        r = r if inside else 0.0
+        y = np.float64(x.dtype.type(r * cell))
+        kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
+        if forced.size:
+            kept &= forced[i] == 0
+        q[i] = np.int32(r)
+        flags[i] = np.uint8(not kept)
+        count += np.int64(not kept)
+    return count

@@ -1,0 +1,224 @@
+"""Steps on explicit LLVM vectors, for loops that Numba's own vectoriser does not get right.
+
+LLVM splits a vector over whatever registers the machine has, so these are no more tied to one
+than a plain loop is. Addresses are integers (``array.ctypes.data``): the caller sees to it that
+whole vectors may be read and written there. Nothing here is contracted or reassociated.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+F32, F64 = ir.FloatType(), ir.DoubleType()
+
+
+def load(b, address, element, n):
+    return b.load(b.inttoptr(address, ir.VectorType(element, n).as_pointer()), align=1)
+
+
+def store(b, address, value):
+    b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
+
+
+def constant(element, values):
+    return ir.Constant(ir.VectorType(element, len(values)), [element(v) for v in values])
+
+
+def same(element, value, n):
+    return constant(element, [value] * n)
+
+
+def zero(vector):
+    return ir.Constant(vector.type, None)
+
+
+def pick(b, a, c, lanes):
+    return b.shuffle_vector(a, c, constant(I32, lanes))
+
+
+def splat(b, value, n):
+    """A scalar in every lane."""
+    empty = ir.Constant(ir.VectorType(value.type, n), ir.Undefined)
+    return pick(b, b.insert_element(empty, value, I32(0)), empty, [0] * n)
+
+
+def call(b, name, result, *args):
+    """A function of LLVM's own."""
+    function = b.module.globals.get(name)
+    if function is None:
+        function = ir.Function(b.module, ir.FunctionType(result, [a.type for a in args]), name)
+    return b.call(function, args)
+
+
+def join(b, parts):
+    """One vector of several of the same length."""
+    while len(parts) > 1:
+        n = 2 * parts[0].type.count
+        parts = [pick(b, parts[k], parts[k + 1], range(n)) for k in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def fold(b, op, v, n):
+    """Combine lanes until n are left."""
+    while v.type.count > n:
+        half = v.type.count // 2
+        v = op(pick(b, v, v, range(half)), pick(b, v, v, range(half, 2 * half)))
+    return v
+
+
+def below(b, k, n):
+    """Flags of the lanes before the k-th."""
+    return b.icmp_signed("<", constant(I32, range(n)), splat(b, b.trunc(k, I32), n))
+
+
+def flags(b, v):
+    """Lanes of booleans as the bits of an int64, at most 64 of them."""
+    n = v.type.count
+    whole = b.bitcast(v, ir.IntType(n))
+    return whole if n == 64 else b.zext(whole, I64)
+
+
+def step(build, result, *arguments):
+    """An intrinsic of Numba from a function that emits it."""
+
+    def codegen(context, builder, signature, args):
+        value = build(builder, *args)
+        return context.get_dummy_value() if value is None else value
+
+    return result(*arguments), codegen
+
+
+@intrinsic
+def copy_bytes(typingctx, source, target, count):
+    """memcpy."""
+
+    def build(b, source, target, count):
+        byte = I8.as_pointer()
+        args = b.inttoptr(target, byte), b.inttoptr(source, byte), count, I1(0)
+        call(b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), *args)
+
+    return step(build, types.void, types.int64, types.int64, types.int64)
+
+
+# Differences and sums -------------------------------------------------------------------------
+
+
+def _with_history(op, n, partial):
+    """``a = a op h``, and into h what the next row needs: the value that is not differenced."""
+
+    def build(b, a, h, *count):
+        v, old = load(b, a, I32, n), load(b, h, I32, n)
+        r = getattr(b, op)(v, old)
+        keep = v if op == "sub" else r
+        if partial:
+            mine = below(b, count[0], n)
+            r, keep = b.select(mine, r, v), b.select(mine, keep, old)
+        store(b, a, r)
+        store(b, h, keep)
+
+    return build
+
+
+def _into_history(n, partial):
+    def build(b, a, h, *count):
+        v = load(b, a, I32, n)
+        if partial:
+            v = b.select(below(b, count[0], n), v, load(b, h, I32, n))
+        store(b, h, v)
+
+    return build
+
+
+_TWO = (types.void, types.int64, types.int64)
+_THREE = (*_TWO, types.int64)
+
+
+@intrinsic
+def subtract_history(typingctx, a, h):
+    """32 lanes of a less those of the row before, which a's own then replace."""
+    return step(_with_history("sub", 32, False), *_TWO)
+
+
+@intrinsic
+def subtract_history_part(typingctx, a, h, count):
+    """The same for the first ``count`` of 16 lanes."""
+    return step(_with_history("sub", 16, True), *_THREE)
+
+
+@intrinsic
+def add_history(typingctx, a, h):
+    """32 lanes of a plus those of the row before, which the sums then replace."""
+    return step(_with_history("add", 32, False), *_TWO)
+
+
+@intrinsic
+def add_history_part(typingctx, a, h, count):
+    """The same for the first ``count`` of 16 lanes."""
+    return step(_with_history("add", 16, True), *_THREE)
+
+
+@intrinsic
+def set_history(typingctx, a, h):
+    """32 lanes of a become the row before."""
+    return step(_into_history(32, False), *_TWO)
+
+
+@intrinsic
+def set_history_part(typingctx, a, h, count):
+    """The same for the first ``count`` of 16 lanes."""
+    return step(_into_history(16, True), *_THREE)
+
+
+@intrinsic
+def subtract_lag(typingctx, a, old, out):
+    """32 lanes of ``out = a - old``."""
+
+    def build(b, a, old, out):
+        store(b, out, b.sub(load(b, a, I32, 32), load(b, old, I32, 32)))
+
+    return step(build, *_THREE)
+
+
+def _running(b, v):
+    """Running sums of 16 lanes."""
+    n = v.type.count
+    shift = 1
+    while shift < n:
+        moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
+        v = b.add(v, pick(b, zero(v), v, moved))
+        shift *= 2
+    return v
+
+
+@intrinsic
+def running_sums(typingctx, a, carry):
+    """64 lanes in place, begun with ``carry``; returns the last."""
+
+    def build(b, a, carry):
+        parts = [_running(b, load(b, b.add(a, I64(64 * k)), I32, 16)) for k in range(4)]
+        ends = [pick(b, p, p, [15] * 16) for p in parts]
+        total = ends[0]
+        for k in range(1, 4):  # apart from the carry, so that no iteration waits for another's
+            parts[k] = b.add(parts[k], total)
+            total = b.add(total, ends[k])
+        first = splat(b, carry, 16)
+        for k in range(4):
+            store(b, b.add(a, I64(64 * k)), b.add(parts[k], first))
+        return b.add(carry, b.extract_element(total, I32(0)))
+
+    return step(build, types.int32, types.int64, types.int32)
+
+
+@intrinsic
+def running_sums_part(typingctx, a, carry, count):
+    """The same for the first ``count`` of 16 lanes."""
+
+    def build(b, a, carry, count):
+        v = load(b, a, I32, 16)
+        mine = below(b, count, 16)
+        sums = _running(b, b.select(mine, v, zero(v)))
+        store(b, a, b.select(mine, b.add(sums, splat(b, carry, 16)), v))
+        return b.add(carry, b.extract_element(sums, I32(15)))
+
+    return step(build, types.int32, types.int64, types.int32, types.int64)

@@ -1,0 +1,141 @@
+"""``quantize | lorenzo | zigzag | fixed_length`` as one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.codecs.kernels.cpu import fused_speed, outliers
+from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE
+from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
+from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
+from fzdask.codecs.stages.fusion import Fusion
+from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
+from fzdask.codecs.stages.quantize import LIMITS, Quantize, lattice_width, steps
+from fzdask.codecs.stages.zigzag import Zigzag
+from fzdask.errors import FormatError
+
+__all__ = ["QuantizeToFixedLength"]
+
+WIDTH = 4  # bytes of the lattice that the kernel takes
+# Ends of where inv and the values may be for the rule in binary32: far from under- and overflow.
+LEAST, MOST = 2.0**-90, 2.0**90
+LARGEST = 2.0**126
+
+
+class QuantizeToFixedLength(Fusion):
+    """Tiles go from values to bit planes, and back, without leaving the L1 cache.
+
+    Floats of 32 and 64 bits on a lattice of 32, and blocks of 16 codes; anything else runs stage
+    by stage.
+    """
+
+    chain: ClassVar[tuple[type[Stage], ...]] = (Quantize, Lorenzo, Zigzag, FixedLength)
+
+    def applies(self, form: Form) -> bool:
+        return form.dtype.kind == "f" and form.dtype.itemsize >= 4
+
+    def encode(
+        self, stages: Sequence[Any], data: NDArray[Any], form: Form, job: Job
+    ) -> list[Encoded]:
+        _, lorenzo, _, last = stages
+        if lattice_width(data, form.bound, job) != WIDTH or not last.vectors(np.dtype("<u4")):
+            return _encode_apart(stages, data, form, job)
+        step, inv = steps(form.bound)
+        job.sample = (data, inv)
+        subset = lorenzo.subset(data, form, job)
+        strides, spans = axes_geometry(form.shape, subset)
+        room = Room.of(data.size, WIDTH, last.block, apart=False)
+        state = np.zeros(outliers.STATE, np.int64)
+        runs = np.empty(data.size + 32, np.uint8)
+        values = np.empty(data.size, job.bits.dtype)
+        part = np.empty(fused_speed.TILE, data.dtype)
+        sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
+        at, used = fused_speed.encode(
+            data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
+            step, form.bound, LIMITS[WIDTH], *_cheap_rule(form.bound, inv, job.finite_max),
+            strides, spans, *fused_speed.new_buffers(strides), room.planes, room.heads,
+            room.present, state, runs, values,
+        )  # fmt: skip
+        sections: dict[str, Section] = {}
+        if state[outliers.VALUES]:
+            sections["outlier_runs"] = runs[: state[outliers.BYTES]].copy()
+            sections["outliers"] = values[: state[outliers.VALUES]].view(np.uint8).copy()
+        return [
+            Encoded(None, bytes([WIDTH]), sections),
+            Encoded(None, bytes([subset])),
+            Encoded(None),
+            packed(last.params, room, at, used),
+        ]
+
+    def decode(
+        self,
+        stages: Sequence[Any],
+        data: NDArray[Any],
+        forms: Sequence[Form],
+        params: Sequence[bytes],
+        sections: Sequence[dict[str, NDArray[np.uint8]]],
+        known: Known,
+    ) -> NDArray[Any]:
+        form = forms[0]
+        if forms[1].dtype.itemsize != WIDTH or params[3] != FixedLength().params:
+            return _decode_apart(stages, data, forms, params, sections, known)
+        if not (form.bound > 0 and np.isfinite(steps(form.bound)).all()):
+            raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; damaged.")
+        planes, heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
+        strides, spans = axes_geometry(form.shape, params[1][0])
+        out = np.empty(form.size, form.dtype)
+        fused_speed.decode(
+            planes, heads, present, steps(form.bound)[0], strides, spans,
+            *fused_speed.new_buffers(strides), out,
+        )  # fmt: skip
+        _put_outliers_back(out, sections[0])
+        return out
+
+
+def _put_outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> None:
+    runs, values = sections.get("outlier_runs"), sections.get("outliers")
+    if runs is None and values is None:
+        return
+    bits = np.dtype(f"<u{out.itemsize}")
+    if runs is None or values is None or values.size % out.itemsize:
+        raise FormatError("fzdask stream: outliers and their places do not match.")
+    if not outliers.restore(runs, values.view(bits), out.view(bits)):
+        raise FormatError("fzdask stream: outliers do not fit the array.")
+
+
+def _encode_apart(stages: Sequence[Any], data: NDArray[Any], form: Form, job: Job) -> list[Encoded]:
+    """What the stages give one by one."""
+    results = []
+    for stage in stages:
+        result = stage.encode(data, form, job)
+        form = stage.form_after(form, result.params)
+        data = result.data
+        results.append(Encoded(data, result.params, result.sections))
+    return results
+
+
+def _decode_apart(
+    stages: Sequence[Any],
+    data: NDArray[Any],
+    forms: Sequence[Form],
+    params: Sequence[bytes],
+    sections: Sequence[dict[str, NDArray[np.uint8]]],
+    known: Known,
+) -> NDArray[Any]:
+    for at in range(len(stages) - 1, -1, -1):
+        data = stages[at].decode(data, forms[at], params[at], sections[at], known)
+    return data
+
+
+def _cheap_rule(bound: float, inv: float, largest: float) -> tuple[Any, ...]:
+    """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
+    near = LEAST < inv < MOST and largest < LARGEST and largest * inv < NEAR_LATTICE
+    with np.errstate(over="ignore", under="ignore"):
+        below = np.nextafter(np.float32(bound * (1 - 2.0**-22)), np.float32(0))
+    below = below if np.isfinite(below) else np.finfo(np.float32).max
+    high = np.float32(inv if near else 1)
+    return below, high, np.float32(inv - float(high) if near else 0), near

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.api import _books, encode, pipeline_of, smallest, takes_bound
+from fzdask.codecs.api import books_of, encode, pipeline_of, smallest, takes_bound
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.flow import Data, Flow, Task, Timeline
 from fzdask.codecs.flow.executor import processors
@@ -221,7 +221,7 @@ class _ChunkTasks:
         ready = prepare(array, self.order, self.config)
         if ready.job is None:
             return None
-        ready.job.books = _books(self.config, ready.form)
+        ready.job.books = books_of(self.config, ready.form)
         return _Coding(ready.data, ready.form, ready.job, [], ready.resolved)
 
     def step(self, coding: _Coding | None, *_: Any) -> tuple[Any, ...]:

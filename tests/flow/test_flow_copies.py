@@ -205,9 +205,7 @@ def test_bytes_moved_are_on_the_timeline(device):
     timeline = Timeline()
     with Flow(device, timeline=timeline) as flow:
         data, out = flow.data(np.zeros(1000, np.float32), name="field"), flow.data(name="half")
-        flow.submit(
-            lambda a: device.empty(500, np.float32), reads=data, writes=out, place="device"
-        )
+        flow.submit(lambda a: device.empty(500, np.float32), reads=data, writes=out, place="device")
         flow.result(out)
     assert (timeline.uploaded, timeline.downloaded) == (4000, 2000)
     moved = {span.name: span.nbytes for span in timeline.spans if span.kind != "task"}

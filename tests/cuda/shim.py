@@ -8,10 +8,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +30,6 @@ ORDERS = ("forward", "backward", "shuffled")
 def compiler() -> str | None:
     """The C++ compiler, if there is one."""
     return shutil.which("g++")
-
-
-def default_folder() -> Path:
-    """Where compiled kernels are kept from one run to the next."""
-    return Path(tempfile.gettempdir()) / f"fzdask-shim-{os.getuid()}"
 
 
 class ShimModule:
@@ -111,13 +104,14 @@ class ShimDevice:
 
     def __init__(
         self,
-        order: str = "forward",
-        blocks_backward: bool = False,
-        folder: Path | None = None,
+        order: str,
+        *,
+        blocks_backward: bool,
+        folder: Path,
         options: tuple[str, ...] = (),
     ) -> None:
         self.how = (ORDERS.index(order), int(blocks_backward))
-        self.folder = folder or default_folder()
+        self.folder = folder
         self.options = options
         self.launches: list[str] = []
         self.copied = {"to device": 0, "to host": 0}
@@ -125,7 +119,7 @@ class ShimDevice:
 
     def launch(self, module: str, kernel: str, grid: Any, block: Any, *args: Any) -> None:
         if module not in self._modules:
-            self._modules[module] = _module(source(module), self.folder, self.options)
+            self._modules[module] = load(source(module), self.folder, self.options)
         grid, block = (s if isinstance(s, tuple) else (s,) for s in (grid, block))
         self.launches.append(kernel)
         self._modules[module].launch(kernel, grid, block, args, self.how)
@@ -151,13 +145,9 @@ class ShimDevice:
 _compiled: dict[tuple[Any, ...], ShimModule] = {}
 
 
-def _module(text: str, folder: Path, options: tuple[str, ...]) -> ShimModule:
+def load(text: str, folder: Path, options: tuple[str, ...] = ()) -> ShimModule:
+    """The kernels of a source; compiled if they are not in the folder, loaded once."""
     key = (text, folder, options)
     if key not in _compiled:
         _compiled[key] = ShimModule(text, folder, options)
     return _compiled[key]
-
-
-def kernels_of(text: str) -> list[str]:
-    """Names of the kernels that a source exports, by its preprocessed text."""
-    return sorted(set(re.findall(r"\bEXPORT\((\w+)\)", text)))

@@ -77,12 +77,12 @@ class _Quantize(DeviceStage):
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
         width = lattice_width(data, form.bound, job)
         done = quantize.quantize(device, data, job.forced, width, form.bound, LIMITS[width])
-        is_float = form.dtype.kind == "f"
-        job.sample = (
-            (_Sample(device, data, form.bound), steps(form.bound)[1])  # type: ignore[assignment]
-            if is_float
-            else (_Sample(device, done.lattice, None), 1.0)
-        )
+        sample: Any = _Sample(device, done.lattice, None)
+        factor = 1.0
+        if form.dtype.kind == "f":
+            sample = _Sample(device, data, form.bound)
+            factor = steps(form.bound)[1]
+        job.sample = (sample, factor)
         sections = {}
         if done.runs is not None:
             sections = {"outlier_runs": done.runs, "outliers": done.values.view(np.uint8)}
@@ -163,12 +163,8 @@ class _Huffman(DeviceStage):
     of = Huffman
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
-        counts = huffman.count_symbols(device, data)
-        coding: Any = choose_coding(
-            _Symbols(device, data, counts),
-            stage.group,
-            job.books,  # type: ignore[arg-type]
-        )
+        coded: Any = _Symbols(device, data, huffman.count_symbols(device, data))
+        coding = choose_coding(coded, stage.group, job.books)
         book = coding.book
         if coding.bits < 0:
             raise AssertionError("huffman: the chosen codebook cannot code this chunk")
@@ -178,8 +174,8 @@ class _Huffman(DeviceStage):
         if book.mode >= 0:
             params += struct.pack("<H", book.mode)
         sections: dict[str, Any] = {"group_sizes": sizes.view(np.uint8)}
-        if book is job.books:
-            sections["codebook_name"] = book.name
+        if coding.book is job.books:
+            sections["codebook_name"] = coding.book.name
         else:
             sections["codebook"] = book.packed
         return Encoded(words.view(np.uint8), params, sections)
@@ -215,7 +211,9 @@ class _Huffman(DeviceStage):
         return out
 
 
-_BY_STAGE = {kind.of: kind() for kind in (_Quantize, _Lorenzo, _Huffman)}
+_BY_STAGE: dict[type[Stage], DeviceStage] = {
+    kind.of: kind() for kind in (_Quantize, _Lorenzo, _Huffman)
+}
 assert codebook.MAX_LENGTH == 16  # a constant of the kernels
 
 

@@ -1,0 +1,51 @@
+"""Devices for the kernels' tests: the shim on a CPU, and CuPy with ``pytest -m gpu``."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "format"), str(HERE.parent / "spec")]
+
+from shim import ORDERS, ShimDevice, compiler, load  # noqa: E402
+
+from fzdask.codecs.kernels.cuda.backend import cupy_device  # noqa: E402
+from fzdask.codecs.kernels.cuda.sources import modules, source  # noqa: E402
+from fzdask.errors import DeviceError  # noqa: E402
+
+GPU = pytest.param("gpu", marks=pytest.mark.gpu)
+
+
+@pytest.fixture(scope="session")
+def shim_folder(request):
+    """Where the compiled kernels are; all are there, or the test is skipped."""
+    if compiler() is None:
+        pytest.skip("no g++ on this machine: the CUDA sources cannot be compiled for its CPU")
+    folder = Path(request.config.cache.mkdir("fzdask-cuda-shim"))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: load(source(name), folder), modules()))
+    return folder
+
+
+def make_device(kind, request):
+    if kind != "gpu":
+        folder = request.getfixturevalue("shim_folder")
+        return ShimDevice(kind, blocks_backward=kind != "forward", folder=folder)
+    try:
+        return cupy_device()
+    except DeviceError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["shuffled", GPU])
+def device(request):
+    """One order of warps and blocks (the one furthest from a CPU's), or the GPU."""
+    return make_device(request.param, request)
+
+
+@pytest.fixture(params=[*ORDERS, GPU])
+def every_device(request):
+    """All orders of warps and blocks, or the GPU."""
+    return make_device(request.param, request)

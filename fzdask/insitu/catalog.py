@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
+from zarr.storage import MemoryStore
 
 from fzdask.errors import ConfigError
 from fzdask.insitu.layout import Document, FieldLayout, plain_document
@@ -33,9 +35,10 @@ class StepAxis:
 
     name: str
     values: dict[str, list[Any]] = field(default_factory=dict)
+    dtypes: dict[str, np.dtype[Any]] = field(default_factory=dict)
 
     @property
-    def steps(self) -> list[int]:
+    def steps(self) -> list[Any]:
         """Steps stored, ascending."""
         return self.values.setdefault(self.name, [])
 
@@ -93,25 +96,52 @@ class Catalog:
         self.documents[name] = document
         self._keys.set_many(list(keys.items()))
 
-    # -- moving on --------------------------------------------------------------------------
+    def check_coordinates(self, dim: str, step: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The coordinates of a step in the dtypes in which they are stored.
 
-    def append(self, dim: str, step: int, coordinates: Mapping[str, Any]) -> None:
-        """One more step of a dimension: its arrays grow, nothing is stored yet.
+        Numbers of Python are stored as float64, NumPy's scalars as what they are.
 
         Raises
         ------
         ConfigError
-            A coordinate was not given for every step.
+            Others than with earlier steps, of another dtype, or none of one value.
+        """
+        axis = self.axes.setdefault(dim, StepAxis(dim))
+        values: dict[str, Any] = {dim: np.int64(step)}
+        for name, value in given.items():
+            array = np.asarray(value)
+            if isinstance(value, int | float) and not isinstance(value, np.generic):
+                array = np.asarray(value, np.float64)
+            if array.ndim or array.dtype.kind not in "biufcmM":
+                raise ConfigError(
+                    f"InSituWriter: coordinate {name!r} of step {step} is {value!r}; it must be "
+                    "one number or one numpy.datetime64"
+                )
+            values[name] = array[()]
+        now = {name: value.dtype for name, value in values.items()}
+        if axis.dtypes and axis.dtypes != now:
+            raise ConfigError(
+                f"InSituWriter: step {step} has the coordinates {now}, earlier steps have "
+                f"{axis.dtypes}; give the same ones, of the same types, with every step"
+            )
+        axis.dtypes = now
+        return values
+
+    # -- moving on --------------------------------------------------------------------------
+
+    def append(self, dim: str, coordinates: Mapping[str, Any]) -> None:
+        """One more step of a dimension: its arrays grow, nothing is stored yet.
+
+        Parameters
+        ----------
+        dim : str
+            The dimension.
+        coordinates : mapping
+            What `check_coordinates` gave for this step.
         """
         axis = self.axes.setdefault(dim, StepAxis(dim))
         before = len(axis.steps)
-        given: dict[str, Any] = {dim: int(step), **coordinates}
-        if before and set(given) != set(axis.values):
-            raise ConfigError(
-                f"InSituWriter: step {step} has the coordinates {sorted(given)}, earlier steps "
-                f"have {sorted(axis.values)}; give the same ones with every step"
-            )
-        for name, value in given.items():
+        for name, value in coordinates.items():
             axis.values.setdefault(name, []).append(value)
         for name, field_dim in self.step_dims.items():
             if field_dim == dim:
@@ -150,11 +180,6 @@ class Catalog:
         keys = []
         for name, values in axis.values.items():
             array = np.asarray(values)
-            if array.dtype.kind == "O" or array.ndim != 1:
-                raise ConfigError(
-                    f"InSituWriter: coordinate {name!r} must be one number, date or text of one "
-                    f"length per step; got {values[-1]!r}"
-                )
             last = (array.size - 1) // COORDINATE_CHUNK
             chunk = np.zeros(COORDINATE_CHUNK, array.dtype)
             part = array[last * COORDINATE_CHUNK :]
@@ -196,7 +221,9 @@ class Catalog:
             axis = self.axes.setdefault(dim, StepAxis(dim))
             for name, described in self.documents.items():
                 if name not in self.step_dims and described["dimension_names"] == [dim]:
-                    axis.values[name] = self._read_coordinate(name, described)
+                    values = self._read_coordinate(name, described)
+                    axis.values[name] = list(values)
+                    axis.dtypes[name] = values.dtype
 
     def unpublished_keys(self) -> list[str]:
         """Keys of steps that a killed run began and did not complete."""
@@ -209,10 +236,7 @@ class Catalog:
                     stale.append(key)
         return stale
 
-    def _read_coordinate(self, name: str, document: Document) -> list[Any]:
-        import zarr
-        from zarr.storage import MemoryStore
-
+    def _read_coordinate(self, name: str, document: Document) -> NDArray[Any]:
         size = document["shape"][0]
         memory: dict[str, Any] = {}
         store = MemoryStore(memory)
@@ -226,8 +250,7 @@ class Catalog:
                     f"{self._keys.store}; the store is damaged: write to another place"
                 )
             local.set(f"{name}/c/{chunk}", found)
-        values: list[Any] = list(np.asarray(zarr.open_array(store, path=name, mode="r")[:]))
-        return [int(v) for v in values] if values and values[0].dtype.kind in "iu" else values
+        return np.asarray(zarr.open_array(store, path=name, mode="r")[:])
 
 
 def _check_same(name: str, old: Document, new: Document) -> None:

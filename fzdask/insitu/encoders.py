@@ -41,18 +41,19 @@ def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool)
     share : bool
         Take codebooks from earlier blocks where the codec does not say otherwise.
     """
-    codecs: Sequence[Any] = array.metadata.codecs
+    metadata: Any = array.metadata
+    codecs: Sequence[Any] = metadata.codecs
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
         shard = codecs[0]
-        inner = _config(shard.codecs, array.metadata.dtype, share)
+        inner = _config(shard.codecs, metadata.dtype, share)
         plain = [type(c) for c in shard.index_codecs] == [BytesCodec, Crc32cCodec]
         if inner is not None and plain and shard.index_location.value == "end" and _crc32c():
-            return _shard_encoder(inner, shard.chunk_shape, array.metadata.fill_value)
+            return _shard_encoder(inner, shard.chunk_shape, metadata.fill_value)
         return _zarr_encoder(array, memory)
-    config = _config(codecs, array.metadata.dtype, share)
+    config = _config(codecs, metadata.dtype, share)
     if config is None:
         return _zarr_encoder(array, memory)
-    return _chunk_encoder(config, array.metadata.fill_value)
+    return _chunk_encoder(config, metadata.fill_value)
 
 
 def _config(codecs: Sequence[Any], dtype: Any, share: bool) -> CodecConfig | None:

@@ -234,7 +234,7 @@ def _without_step(name: str, what: str, given: Any, ndim: int) -> tuple[int, ...
 
 def _check_part(name: str, part: Sequence[int], whole: Sequence[int], start: Sequence[int]) -> None:
     inside = len(part) == len(whole) == len(start) and all(
-        0 <= s and s + p <= w for s, p, w in zip(start, part, whole, strict=True)
+        s >= 0 and s + p <= w for s, p, w in zip(start, part, whole, strict=True)
     )
     if not inside:
         raise ConfigError(

@@ -1,0 +1,134 @@
+"""The simulation's arrays at the moment of a write: copied block by block, or taken as they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.errors import ConfigError
+from fzdask.insitu.block import Slices
+from fzdask.insitu.blocks import Region, padded_block
+from fzdask.insitu.layout import FieldLayout
+
+__all__ = ["BlockPool", "host_array", "is_on_device", "snapshot_encoders"]
+
+
+class BlockPool:
+    """Memory for copies of blocks, used again: no page is touched for the first time twice.
+
+    It holds as much as was in use at once, and gives it back with itself.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[NDArray[np.uint8]]] = {}
+        self._lock = threading.Lock()
+        self.nbytes = 0
+
+    def take(self, nbytes: int) -> NDArray[np.uint8]:
+        """Memory of this size, with anything in it."""
+        with self._lock:
+            free = self._free.get(nbytes)
+            if free:
+                return free.pop()
+            self.nbytes += nbytes
+        return np.empty(nbytes, np.uint8)
+
+    def give(self, memory: NDArray[np.uint8]) -> None:
+        """Memory that `take` gave and nobody uses any more."""
+        with self._lock:
+            self._free.setdefault(memory.nbytes, []).append(memory)
+
+
+def is_on_device(array: Any) -> bool:
+    """Whether an array lives in the memory of a GPU."""
+    return hasattr(array, "__cuda_array_interface__") and not isinstance(array, np.ndarray)
+
+
+def host_array(name: str, array: Any) -> tuple[NDArray[Any], bool]:
+    """An array in host memory, and whether it is a copy that belongs to the writer.
+
+    CuPy arrays come through page-locked memory, in the current stream, which is waited for.
+
+    Raises
+    ------
+    ConfigError
+        It is masked, holds Python objects, or is no array.
+    """
+    if is_on_device(array):
+        return _from_device(array), True
+    if isinstance(array, np.ma.MaskedArray):
+        raise ConfigError(
+            f"InSituWriter: {name!r} is a masked array; pass .filled(value), and "
+            "preserve=(value,) to FZCodec"
+        )
+    plain = np.asarray(array)
+    if plain.dtype.hasobject:
+        raise ConfigError(
+            f"InSituWriter: {name!r} has dtype {plain.dtype}, whose values are Python objects; "
+            "convert it to numbers"
+        )
+    return plain, not isinstance(array, np.ndarray) and plain.base is None
+
+
+def _from_device(array: Any) -> NDArray[Any]:
+    import cupy  # type: ignore[import-not-found, unused-ignore]  # there is one: here is its array
+    import cupyx  # type: ignore[import-not-found, unused-ignore]
+
+    source = cupy.asarray(array)
+    pinned: NDArray[Any] = cupyx.empty_pinned(source.shape, source.dtype)
+    source.get(out=pinned)
+    return pinned
+
+
+def snapshot_encoders(
+    layout: FieldLayout, array: NDArray[Any], pool: BlockPool, *, copy: bool
+) -> list[Callable[[], Slices]]:
+    """An encoder for every block, over a copy made now or over the array itself.
+
+    Parameters
+    ----------
+    copy : bool
+        False: the array must not change before its snapshot is stored.
+    """
+    if copy:
+        return [_copied(layout, region, array, pool) for region in layout.regions]
+    return [_borrowed(layout, region, array, pool) for region in layout.regions]
+
+
+def _copied(
+    layout: FieldLayout, region: Region, array: NDArray[Any], pool: BlockPool
+) -> Callable[[], Slices]:
+    memory = pool.take(layout.block_nbytes)
+    values = memory.view(layout.dtype).reshape(layout.block)
+    padded_block(array, region.slices, values)
+
+    def encode() -> Slices:
+        try:
+            return (yield from layout.encoder(values[None]))
+        finally:
+            pool.give(memory)
+
+    return encode
+
+
+def _borrowed(
+    layout: FieldLayout, region: Region, array: NDArray[Any], pool: BlockPool
+) -> Callable[[], Slices]:
+    def encode() -> Slices:
+        part = array[region.slices]
+        if part.shape == layout.block and part.flags.c_contiguous:
+            return (yield from layout.encoder(part[None]))
+        memory = pool.take(layout.block_nbytes)
+        try:
+            values = memory.view(layout.dtype).reshape(layout.block)
+            padded_block(array, region.slices, values)
+            yield
+            return (yield from layout.encoder(values[None]))
+        finally:
+            pool.give(memory)
+
+    return encode

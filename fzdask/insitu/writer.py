@@ -1,0 +1,523 @@
+"""InSituWriter: a simulation's fields to Zarr, compressed and stored while it computes on."""
+
+from __future__ import annotations
+
+import atexit
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from fzdask.errors import ConfigError
+from fzdask.insitu.block import Block, Data
+from fzdask.insitu.catalog import Catalog
+from fzdask.insitu.copies import BlockPool, host_array, snapshot_encoders
+from fzdask.insitu.engine import Engine
+from fzdask.insitu.failures import InSituError
+from fzdask.insitu.gate import Windows
+from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.opening import open_catalog
+from fzdask.insitu.publication import Publisher, StoredWrite
+from fzdask.insitu.ranks import Ranks
+from fzdask.insitu.rules import Rules
+from fzdask.insitu.statistics import WriteRow, as_dataset
+from fzdask.insitu.stores import Keys
+from fzdask.scheduling.model import Task
+
+__all__ = ["InSituWriter"]
+
+KEEP_ROWS = 5000
+
+
+class _StoreSink:
+    """Hands blocks to the store."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def write(self, items: Sequence[tuple[str, Data]]) -> None:
+        self._keys.set_many(items)
+
+
+class InSituWriter:
+    """Writes fields of a running simulation to Zarr v3, in the simulation's idle time.
+
+    `write` takes a snapshot and returns; its blocks are compressed while the simulation waits
+    for something else, and stored by a thread of their own. The store opens in xarray at any
+    moment and shows whole steps: a step becomes visible when everything of it is stored.
+    What `flush` or the end of a ``with`` block has returned for is stored. A run that was killed
+    continues at the first step that is not visible.
+
+    Parameters
+    ----------
+    target : path, URL, dict or zarr.abc.store.Store
+        A local directory, a path that ends in ``.zip`` (visible when closed, and not to be
+        continued), an fsspec URL, a dictionary in memory, or any store.
+    encoding : mapping of str to mapping, optional
+        For each field, as in xarray's ``to_zarr``: ``compressors`` (default
+        ``FZCodec(lossless=True)``), ``serializer``, ``filters``, ``chunks``, ``shards``,
+        ``fill_value``. Also ``dims`` (names of the axes), ``attrs``, ``step_dim`` (the dimension
+        along which it is appended, default "step": a field that is written more rarely than
+        others has its own), and, where several processes write one field, ``shape`` (of the
+        whole) and ``start`` (of this process's part).
+    max_outstanding : int
+        Snapshots that may be in memory at once; a further `write` waits.
+    buffer : int or str
+        Bytes of compressed blocks that may wait to be stored; compression waits while it is full.
+    client : None
+        Reserved for Dask.
+    mode : {"a", "w"}
+        Continue what is there (if this class wrote it), or delete it.
+    coords : mapping of str to array or (dims, array), optional
+        Coordinates that do not change with the step.
+    attrs : mapping, optional
+        Attributes of the dataset, as JSON.
+    windows : {"auto", "marked", "watched", "priority", "always"}
+        How the simulation's idle time is known; see `fzdask.insitu.Rules`.
+    rules : Rules, optional
+        Every other setting of the engine.
+    fsync : bool
+        In a local directory: what is stored survives a loss of power.
+    share_codebooks : bool
+        Take Huffman codebooks from earlier blocks. The bytes then depend on history, the values
+        do not.
+    comm : mpi4py communicator, optional
+        Its ranks write one store, each its own part. Collective: all make a writer.
+    rank, size, session
+        The same without MPI: `session` is a text that all processes of a run share.
+    timeout : float
+        Seconds to wait for other processes.
+    cpus : mapping, optional
+        Cores for the engine's threads; see `fzdask.insitu.Engine`.
+    engine : Engine, optional
+        One to share with others; it is not closed with the writer.
+
+    Raises
+    ------
+    ConfigError
+        A setting out of range, or a store that holds something else.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from fzdask import FZCodec, InSituWriter
+    >>> store = {}
+    >>> with InSituWriter(store, {"t": {"compressors": FZCodec(abs=1e-3)}}) as w:
+    ...     for step in range(3):
+    ...         with w.iteration(step):
+    ...             t = np.linspace(0, step, 64, dtype="f4").reshape(8, 8)
+    ...             with w.idle("wait for the device"):
+    ...                 pass
+    ...         w.write(step, {"t": t})
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        encoding: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        max_outstanding: int = 2,
+        buffer: int | str = "256MiB",
+        client: None = None,
+        mode: Literal["a", "w"] = "a",
+        coords: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        windows: Windows = "auto",
+        rules: Rules | None = None,
+        fsync: bool = False,
+        share_codebooks: bool = True,
+        comm: Any = None,
+        rank: int = 0,
+        size: int = 1,
+        session: str | None = None,
+        timeout: float = 60.0,
+        cpus: Mapping[str, Sequence[int]] | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        if client is not None:
+            raise ConfigError(
+                "InSituWriter: client= is reserved for Dask and not supported yet; leave it out "
+                "to write from this process"
+            )
+        if max_outstanding < 1:
+            raise ConfigError(
+                f"InSituWriter: max_outstanding={max_outstanding!r} must be at least 1"
+            )
+        if rules is not None and windows != "auto":
+            raise ConfigError("InSituWriter: give windows= or rules=Rules(windows=...), not both")
+        self._encoding = _checked(encoding or {})
+        self._max_outstanding = max_outstanding
+        self._share = share_codebooks
+        self._timeout = timeout
+        self._ranks = Ranks.of(comm, rank, size, session)
+        self._keys, catalog = open_catalog(
+            target, mode, fsync, self._ranks, attrs or {}, timeout, coords or {}
+        )
+        self._publisher = Publisher(catalog, self._keys, self._ranks)
+        self._owns_engine = engine is None
+        self._engine = engine or Engine(rules or Rules(windows=windows), buffer=buffer, cpus=cpus)
+        self._engine.horizon = max_outstanding
+        self._sink = _StoreSink(self._keys)
+        self._layouts: dict[str, FieldLayout] = {}
+        self._pool = BlockPool()
+        self._counts = {dim: len(axis.steps) for dim, axis in catalog.axes.items()}
+        self._stored_before = {
+            dim: int(axis.steps[-1]) for dim, axis in catalog.axes.items() if axis.steps
+        }
+        self._last = dict(self._stored_before)
+        self._number = 0
+        self._failure: InSituError | None = None
+        self._rows: OrderedDict[str, WriteRow] = OrderedDict()
+        self._seconds = {"copy": 0.0, "blocked": 0.0}
+        self._skipped = 0
+        self._closed = False
+        self._finalize = _close_at_exit(self)
+
+    # -- what the simulation does -----------------------------------------------------------
+
+    def iteration(self, step: int) -> AbstractContextManager[None]:
+        """One iteration: ``with w.iteration(step):`` around it. The next is planned from it."""
+        return self._engine.iteration(f"iteration {step}")
+
+    def idle(self, name: str = "idle") -> AbstractContextManager[None]:
+        """A wait of the simulation: ``with w.idle("halo exchange"):``. Compression may run."""
+        return self._engine.idle(name)
+
+    def core(self, name: str, call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run background work of the simulation on the I/O thread, before any further write.
+
+        Returns a `concurrent.futures.Future`. Iterations are planned around such work.
+        """
+        return self._engine.core(name, call, *args, **kwargs)
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def write(
+        self,
+        step: int,
+        fields: Mapping[str, Any],
+        *,
+        coords: Mapping[str, Any] | None = None,
+        copy: bool = True,
+    ) -> None:
+        """Hand over a snapshot; returns once it is copied.
+
+        Waits only while `max_outstanding` snapshots are not stored.
+
+        Parameters
+        ----------
+        step : int
+            Larger than any before. Steps that were visible when the store was opened are
+            skipped, so that a run may be repeated from a checkpoint.
+        fields : mapping of str to array
+            NumPy or CuPy arrays, or xarray DataArrays, whose dimensions and coordinates are
+            then kept. A field keeps its shape and dtype. One that is left out reads as NaN at
+            this step.
+        coords : mapping of str to number or numpy.datetime64, optional
+            Further coordinates of this step, such as the time.
+        copy : bool
+            False: the arrays will not change before the step is stored; they are not copied.
+
+        Raises
+        ------
+        InSituError
+            Something failed in the background, at this write or an earlier one. `__cause__`
+            says what; nothing after it becomes visible.
+        ConfigError
+            A step that is no later, a field that changed its shape, an unknown encoding key.
+        """
+        self._check_usable("write")
+        if self._already_stored(step, fields):
+            self._skipped += 1
+            return
+        arrays = {name: host_array(name, array) for name, array in fields.items()}
+        for name, array in fields.items():
+            self._prepare(name, array, arrays[name][0])
+        dims = self._check_step(step, fields)
+        blocked = self._wait_for_room()
+        start = time.perf_counter()
+        with self._publisher.lock:
+            coordinates = {
+                dim: self._publisher.catalog.check_coordinates(dim, step, coords or {})
+                for dim in dims
+            }
+        blocks = [
+            block
+            for name, (array, owned) in arrays.items()
+            for block in self._blocks(name, array, copy and not owned)
+        ]
+        copied = time.perf_counter() - start
+        for dim in dims:
+            self._counts[dim] = self._counts.get(dim, 0) + 1
+            self._last[dim] = step
+        stored = StoredWrite(self._number, coordinates)
+        self._number += 1
+        name = f"step {step}"
+        snapshot = self._engine.submit(
+            blocks, name=name, on_stored=lambda: self._publisher.stored(stored)
+        )
+        snapshot.future.add_done_callback(self._note_failure)
+        self._note_cost(name, step, copied, blocked)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Barrier: every step written before is stored and visible when this returns.
+
+        With several processes: on rank 0 visible, on others stored. In a ZIP archive: handed
+        over; it is readable once closed.
+
+        Raises
+        ------
+        InSituError
+            Something failed in the background; `__cause__` says what.
+        TimeoutError
+            Not everything was stored in time.
+        """
+        self._check_usable("flush")
+        try:
+            self._engine.flush(timeout)
+        except InSituError as error:
+            self._failure = self._failure or error
+        self._raise_failure()
+        self._publisher.barrier(self._timeout if timeout is None else timeout)
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Flush, and end the threads. With `cancel`, drop what is not stored instead.
+
+        Raises
+        ------
+        InSituError
+            As `flush`; everything is closed all the same.
+        """
+        if self._closed:
+            return
+        self._finalize()
+        try:
+            if not cancel:
+                self.flush()
+        finally:
+            self._closed = True
+            if self._owns_engine:
+                self._engine.close(cancel=True)
+            self._publisher.end()
+            self._end_store()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()  # what was written before the error is worth keeping
+        except Exception as second:
+            error.add_note(f"Closing the InSituWriter failed too: {second}")
+
+    # -- what it knows ----------------------------------------------------------------------
+
+    @property
+    def visible_steps(self) -> dict[str, list[int]]:
+        """Steps visible to readers now, for each step dimension."""
+        with self._publisher.lock:
+            axes = self._publisher.catalog.axes
+            return {dim: [int(s) for s in axis.steps] for dim, axis in axes.items()}
+
+    @property
+    def resumed_at(self) -> int | None:
+        """The last step that was visible when the store was opened; None in a new store."""
+        return max(self._stored_before.values(), default=None)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Counts, bytes and seconds since the start.
+
+        Among them ``ratio``, ``outstanding``, ``buffered bytes``, ``buffer peak``, ``buffer full
+        seconds`` (compression waited for storage), ``blocked seconds`` (the simulation waited
+        in `write` or `flush`) and ``copy seconds``.
+        """
+        found = self._engine.statistics
+        stored = found.get("stored bytes", 0)
+        return {
+            **found,
+            "ratio": found.get("raw bytes", 0) / stored if stored else float("nan"),
+            "copy seconds": self._seconds["copy"],
+            "back-pressure seconds": self._seconds["blocked"],
+            "pool bytes": self._pool.nbytes,
+            "steps skipped": self._skipped,
+        }
+
+    def to_xarray(self) -> Any:
+        """The same per step and field, as an `xarray.Dataset`."""
+        return as_dataset(tuple(self._engine.records.snapshots), self._rows, self.statistics)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What ran when, for `fzdask.scheduling.plot_gantt` and `gantt_html`."""
+        return self._engine.records.tasks(str(self._ranks.rank))
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _prepare(self, name: str, given: Any, array: Any) -> None:
+        """Make the layout of a field that is new, or compare it with the one it has."""
+        layout = self._layouts.get(name)
+        if layout is not None:
+            layout.check(array)
+            return
+        encoding = self._encoding.get(name, {})
+        layout = field_layout(name, array, encoding, self._dims(name, given, array), self._share)
+        done = self._counts.get(layout.step_dim, 0)
+        known = name in self._publisher.catalog.documents
+        if done and not known and not layout.gaps:
+            raise ConfigError(
+                f"InSituWriter: {name!r} is new after {done} steps, and a {layout.dtype} has no "
+                "NaN to mark the steps without it; write it from the first step on, give "
+                "fill_value=, or its own step_dim= in encoding"
+            )
+        with self._publisher.lock:
+            self._publisher.catalog.add_field(layout)
+            if self._ranks.alone:
+                self._add_coordinates(given)
+        self._layouts[name] = layout
+        # The first encoding of a process compiles: before the simulation's time counts.
+        first = layout.regions[0] if layout.regions else None
+        if first is not None:
+            encode = snapshot_encoders(layout, array, self._pool, copy=False)[0]
+            for _ in encode():
+                pass
+
+    def _dims(self, name: str, given: Any, array: Any) -> Sequence[str]:
+        own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)
+        if own is not None:
+            dims = tuple(str(d) for d in own)
+            if len(dims) != array.ndim:
+                raise ConfigError(
+                    f"InSituWriter: dims={dims} of {name!r} must name its {array.ndim} axes"
+                )
+            return dims
+        whole = self._encoding.get(name, {}).get("shape") or array.shape
+        sizes = {
+            d: n
+            for document in self._publisher.catalog.documents.values()
+            for d, n in zip(document["dimension_names"], document["shape"], strict=True)
+        }
+        common = tuple(f"dim_{k}" for k in range(array.ndim))
+        fits = all(sizes.get(d, n) == n for d, n in zip(common, whole, strict=True))
+        return common if fits else tuple(f"{name}_dim_{k}" for k in range(array.ndim))
+
+    def _add_coordinates(self, given: Any) -> None:
+        """Those of a DataArray's dimensions."""
+        for dim in getattr(given, "dims", ()):
+            if dim in given.coords:
+                values = np.asarray(given.coords[dim].values)
+                self._publisher.catalog.add_coordinate(
+                    str(dim), values, (str(dim),), dict(given.coords[dim].attrs)
+                )
+
+    def _already_stored(self, step: int, fields: Mapping[str, Any]) -> bool:
+        dims = {self._step_dim(name) for name in fields}
+        return bool(dims) and all(step <= self._stored_before.get(dim, step - 1) for dim in dims)
+
+    def _step_dim(self, name: str) -> str:
+        return str(self._encoding.get(name, {}).get("step_dim", "step"))
+
+    def _check_step(self, step: int, fields: Mapping[str, Any]) -> list[str]:
+        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in fields))
+        if not dims:
+            raise ConfigError(f"InSituWriter: write({step}, ...) has no fields")
+        for dim in dims:
+            if dim in self._last and step <= self._last[dim]:
+                raise ConfigError(
+                    f"InSituWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
+                    "steps increase, and all fields of a step are written at once"
+                )
+        with self._publisher.lock:
+            known = dict(self._publisher.catalog.step_dims)
+        for name, dim in known.items():
+            if dim in dims and name not in fields:
+                layout = self._layouts.get(name)
+                if layout is not None and not layout.gaps:
+                    raise ConfigError(
+                        f"InSituWriter: step {step} leaves out {name!r}, and a {layout.dtype} has "
+                        "no NaN to mark that; give fill_value=, or its own step_dim= in encoding"
+                    )
+        return dims
+
+    def _wait_for_room(self) -> float:
+        start = time.perf_counter()
+        self._engine.wait(self._max_outstanding - 1)
+        self._raise_failure()
+        return time.perf_counter() - start
+
+    def _blocks(self, name: str, array: Any, copy: bool) -> list[Block]:
+        layout = self._layouts[name]
+        index = self._counts.get(layout.step_dim, 0)
+        encoders = snapshot_encoders(layout, array, self._pool, copy=copy)
+        return [
+            Block(
+                f"{name}/{'.'.join(map(str, region.chunk))}",
+                name,
+                layout.block_nbytes,
+                encode,
+                layout.key(index, region),
+                self._sink,
+            )
+            for region, encode in zip(layout.regions, encoders, strict=True)
+        ]
+
+    def _note_failure(self, future: Any) -> None:
+        error = future.exception()
+        if error is not None and self._failure is None:
+            self._failure = error
+
+    def _note_cost(self, name: str, step: int, copied: float, blocked: float) -> None:
+        self._seconds["copy"] += copied
+        self._seconds["blocked"] += blocked
+        self._rows[name] = WriteRow(step, copied, blocked)
+        while len(self._rows) > KEEP_ROWS:
+            self._rows.popitem(last=False)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._publisher.check()
+
+    def _check_usable(self, what: str) -> None:
+        if self._closed:
+            raise ConfigError(f"InSituWriter.{what}: the writer is closed")
+        self._raise_failure()
+
+    def _end_store(self) -> None:
+        if not self._keys.replaces:
+            with self._publisher.lock:
+                catalog: Catalog = self._publisher.catalog
+                catalog.publish(tuple(d for d, axis in catalog.axes.items() if axis.steps))
+        elif self._ranks.first and not self._ranks.alone and self._failure is None:
+            self._ranks.clear(self._keys)
+        self._keys.close()
+
+
+def _checked(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    for name, settings in encoding.items():
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"InSituWriter: encoding of {name!r} is {settings!r}; give a mapping such as "
+                "{'compressors': FZCodec(abs=1e-3)}"
+            )
+    return {name: dict(settings) for name, settings in encoding.items()}
+
+
+def _close_at_exit(writer: InSituWriter) -> Any:
+    """Store what is outstanding when the program ends without closing; undone by the result."""
+    reference = weakref.ref(writer)
+
+    def close() -> None:
+        writer = reference()
+        if writer is not None:
+            writer.close()
+
+    atexit.register(close)
+    return lambda: atexit.unregister(close)

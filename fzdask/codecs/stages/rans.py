@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import contexts, frequencies, rans
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known
+from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section
 from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import ConfigError, FormatError
@@ -123,7 +123,10 @@ class Rans(ArrayStage):
         groups = -(-size >> exponent)
         sizes = np.empty(groups, np.uint32)
         words = _encode_words(coded, exponent, params[1], firsts, levels, freqs, counts, sizes)
-        sections = {"tables": packed, "group_sizes": sizes.astype("<u4").view(np.uint8)}
+        sections: dict[str, Section] = {
+            "tables": packed,
+            "group_sizes": sizes.astype("<u4").view(np.uint8),
+        }
         return Encoded(words.astype("<u2", copy=False).view(np.uint8), params, sections)
 
     def _exponent(self, size: int) -> int:

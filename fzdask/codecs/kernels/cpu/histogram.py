@@ -1,0 +1,78 @@
+"""Histograms of whole numbers: dense over an interval, the most frequent, the distinct ones."""
+
+import numpy as np
+from numba import njit
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd (Knuth 1998, multiplicative hash)
+
+
+@njit(nogil=True, cache=True)
+def dense(values, low, counts):
+    """Add to ``counts[k]`` how often ``low + k`` occurs; the number of values outside."""
+    outside = np.int64(0)
+    size = np.uint64(counts.size)
+    for i in range(values.size):
+        k = np.uint64(np.int64(values[i]) - np.int64(low))  # wraps to a great one below low
+        if k < size:
+            counts[k] += 1
+        else:
+            outside += 1
+    return outside
+
+
+@njit(nogil=True, cache=True)
+def top_k(counts, k):
+    """Indices of the ``k`` greatest counts above 0, the greatest first, equal ones in order."""
+    best = np.empty(min(k, counts.size), np.int64)
+    used = 0
+    for i in range(counts.size):
+        c = counts[i]
+        if c <= 0 or (used == best.size and (used == 0 or c <= counts[best[used - 1]])):
+            continue
+        at = used if used < best.size else used - 1
+        while at > 0 and counts[best[at - 1]] < c:
+            best[at] = best[at - 1]
+            at -= 1
+        best[at] = i
+        used = min(used + 1, best.size)
+    return best[:used]
+
+
+@njit(nogil=True, cache=True)
+def span(values):
+    """Least and greatest value."""
+    low = np.int64(values[0])
+    high = low
+    for i in range(1, values.size):
+        low = min(low, np.int64(values[i]))
+        high = max(high, np.int64(values[i]))
+    return low, high
+
+
+@njit(nogil=True, cache=True)
+def distinct(values, most):
+    """The distinct values, sorted; empty where there are more than ``most``."""
+    bits = 4
+    while (1 << bits) < 4 * most:
+        bits += 1
+    mask = np.uint64((1 << bits) - 1)
+    down = np.uint64(64 - bits)
+    keys = np.empty(1 << bits, np.int64)
+    taken = np.zeros(1 << bits, np.uint8)
+    found = np.empty(most, np.int64)
+    used = 0
+    for i in range(values.size):
+        v = np.int64(values[i])
+        if i > 0 and v == values[i - 1]:
+            continue
+        at = (np.uint64(v) * _MIX) >> down
+        while taken[at] and keys[at] != v:
+            at = (at + np.uint64(1)) & mask
+        if not taken[at]:
+            if used == most:
+                return found[:0]
+            taken[at] = 1
+            keys[at] = v
+            found[used] = v
+            used += 1
+    return np.sort(found[:used])

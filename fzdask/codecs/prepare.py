@@ -130,6 +130,7 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
         return Prepared(flat, form, None, resolved, low, high)
     magnitude = float(max(abs(low), abs(high)))
     job = Job(forced, flat.view(f"<u{form.dtype.itemsize}"), magnitude, order)
+    job.pairs = array.dtype.kind == "c"
     if form.dtype == np.float16 and config.bound[0] != "pw_rel":
         job.forced = _half_misses(flat, bounded.bound, forced)
         flat = _widened(flat)

@@ -244,7 +244,7 @@ def read_stages(fields: Bytes) -> list[Stage]:
     require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
     numbers = "".join("L" if s.number == LOGARITHM else str(s.number) for s in stages)
     require(bool(re.fullmatch("|54*|L?12*3?4*", numbers)), f"a chain of stages {numbers}")
-    lengths = {QUANTIZE: (1,), LORENZO: (1, 2), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
+    lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
     lengths[LOGARITHM] = (6,)
     for stage in stages:
         require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
@@ -326,7 +326,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
         lattice = np.frombuffer(data, lattice_type)
     for stage in chain[first + 1 :]:
-        lattice = unlorenzo(lattice, memory_shape, *stage.parameters)
+        lattice = unlorenzo(lattice, memory_shape, stage.parameters[0])
 
     values = dequantize(lattice, given, bound, header.dtype.kind == "c")
     if has_outliers:
@@ -473,10 +473,9 @@ def decode_group(
 # Section 2.2: lorenzo -------------------------------------------------------------------------
 
 
-def unlorenzo(
-    lattice: np.ndarray, memory_shape: tuple[int, ...], mask: int, twice: int = 0
-) -> np.ndarray:
-    """Return the lattice, flat, from its differences along the axes that `mask` names."""
+def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], given: int) -> np.ndarray:
+    """Return the lattice, flat, from its differences along the axes that the parameter names."""
+    mask, twice = given & 15, given >> 4
     folded = [length for length in memory_shape if length != 1]
     while len(folded) > 4:
         folded[:2] = [folded[0] * folded[1]]

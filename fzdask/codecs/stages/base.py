@@ -56,6 +56,8 @@ class Job:
         Greatest magnitude of the finite values that are not forced.
     order : str
         Memory order of the user's array; for ``F`` the shape of a form is that of its transpose.
+    pairs : bool
+        Whether a form has one more axis behind those: the parts of complex numbers.
     sample : tuple, optional
         Flat array and factor that give lattice values, for stages that look at a sample. It is
         set by the quantizer, so that a choice does not depend on whether stages are fused.
@@ -69,6 +71,15 @@ class Job:
     order: str = "C"
     sample: tuple[NDArray[Any], float] | None = None
     books: SharedBooks | Codebook | None = None
+    pairs: bool = False
+
+    def memory_axis(self, axis: int, shape: tuple[int, ...]) -> int | None:
+        """Axis of a form of this shape for one of the user's array; None if it has none such."""
+        ndim = len(shape) - self.pairs
+        if not -ndim <= axis < ndim:
+            return None
+        axis %= ndim
+        return ndim - 1 - axis if self.order == "F" else axis
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ The n-dimensional order-1 Lorenzo residual is the composition of first differenc
 axes (Ibarria et al. 2003). In a C-order array an axis is a stride and a span (stride times
 length): ``d[i] = q[i] - q[i - stride]`` unless ``i mod span < stride``. All arithmetic wraps in
 the lattice's own integer width, so any residual is exact.
+
+A stride given twice in a row is differenced twice: the second time from the second difference on,
+so that the first value of a line costs once, not twice.
 """
 
 from typing import Any
@@ -26,6 +29,14 @@ def new_state(dtype: Any, strides: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 @njit(nogil=True, cache=True)
+def _lead(strides, k, other):
+    """Elements at the start of a span that pass k leaves: twice as many if it is the second."""
+    if 0 <= other < strides.size and strides[other] == strides[k]:
+        return 2 * strides[k]
+    return strides[k]
+
+
+@njit(nogil=True, cache=True)
 def forward_tile(bufs, hist, strides, spans, pos, m, out):
     """Difference the lattice tile in ``bufs[0, HALO:HALO+m]`` along every axis into ``out``."""
     nd = strides.size
@@ -33,6 +44,7 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
     for k in range(nd):
         s = strides[k]
         span = spans[k]
+        lead = _lead(strides, k, k - 1)
         src = bufs[k][HALO : HALO + m]
         last = k == nd - 1
         dst = out if last else bufs[k + 1][HALO : HALO + m]
@@ -42,7 +54,7 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
                 dst[i] = src[i] - old[i]
             start = -(pos % span)
             while start < m:
-                for i in range(max(start, 0), min(start + s, m)):
+                for i in range(max(start, 0), min(start + lead, m)):
                     dst[i] = src[i]
                 start += span
             row = bufs[k]
@@ -56,7 +68,7 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
                 h = hist[ring + p : ring + p + n]
                 a = src[i : i + n]
                 d = dst[i : i + n]
-                if (pos + i) % span < s:
+                if (pos + i) % span < lead:
                     for j in range(n):
                         d[j] = a[j]
                         h[j] = a[j]
@@ -86,6 +98,7 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
     for k in range(nd):
         s = strides[k]
         span = spans[k]
+        lead = _lead(strides, k, k + 1)  # second differences are undone first
         src = bufs[k][HALO : HALO + m]
         row = bufs[k + 1]
         dst = row[HALO : HALO + m]
@@ -93,8 +106,8 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
             r = pos % span
             i = 0
             while i < m:
-                if r < s:
-                    n = min(s - r, m - i)
+                if r < lead:
+                    n = min(lead - r, m - i)
                     a = src[i : i + n]
                     d = dst[i : i + n]
                     for j in range(n):
@@ -135,7 +148,7 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
                 h = hist[ring + p : ring + p + n]
                 a = src[i : i + n]
                 d = dst[i : i + n]
-                if (pos + i) % span < s:
+                if (pos + i) % span < lead:
                     for j in range(n):
                         d[j] = a[j]
                         h[j] = a[j]

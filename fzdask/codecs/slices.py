@@ -65,7 +65,7 @@ def _within_bound(
     ready = prepare(array, order, config)
     if ready.job is None:
         return None
-    ready.job.books = api._books(config, ready.form)
+    ready.job.books = api.books_of(config, ready.form)
     data, form, job, resolved = ready.data, ready.form, ready.job, ready.resolved
     del ready
     params: list[bytes] = []

@@ -1,0 +1,90 @@
+"""Which axes are worth differencing for blocks of bit planes: widths of a sample of blocks."""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu.symbols import exponent
+
+BLOCK = 16
+MOST_AXES = 4
+_LIMIT = 2.0**30
+
+
+@njit(nogil=True, cache=True)
+def narrowest_axes(x, forced, shape, inv, blocks):
+    """Subset of axes whose differences need the fewest bit planes, in a sample of blocks.
+
+    Parameters
+    ----------
+    x : flat array of values or lattice, C order
+    forced : uint8, empty or flags of values to leave out
+    shape : int64, at most 4 lengths
+    inv : float
+        Lattice values are ``rint(x * inv)``; blocks with others near are left out.
+    blocks : int
+        Blocks to look at, evenly spread with a pseudo-random offset.
+
+    Returns
+    -------
+    int
+        Bit k is axis k; all axes where nothing can be sampled.
+    """
+    nd = shape.size
+    subsets = 1 << nd
+    strides = np.ones(nd, np.int64)
+    for k in range(nd - 2, -1, -1):
+        strides[k] = strides[k + 1] * shape[k + 1]
+    before = np.zeros(subsets, np.int64)
+    for b in range(subsets):
+        for a in range(nd):
+            if (b >> a) & 1:
+                before[b] += strides[a]
+    first = (before[subsets - 1] + BLOCK - 1) // BLOCK
+    count = x.size // BLOCK - first
+    if count < 1:
+        return subsets - 1
+    blocks = min(blocks, count)
+    q = np.empty(subsets * BLOCK, np.int32)
+    planes = np.zeros(subsets, np.int64)
+    random = np.uint64(1)
+    taken = 0
+    for k in range(blocks):
+        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        start = k * count // blocks
+        room = (k + 1) * count // blocks - start
+        at = (first + start + np.int64((random >> np.uint64(33)) % np.uint64(room))) * BLOCK
+        good = True
+        for b in range(subsets):
+            place = at - before[b]
+            row = b * BLOCK
+            for j in range(BLOCK):
+                r = np.rint(np.float64(x[place + j]) * inv)
+                inside = np.abs(r) <= _LIMIT  # False for NaN
+                good &= inside
+                q[row + j] = np.int32(r if inside else 0.0)
+            if forced.size:
+                for j in range(BLOCK):
+                    good &= forced[place + j] == 0
+        if not good:
+            continue
+        for a in range(nd):
+            bit = 1 << a
+            for b in range(subsets):
+                if b & bit:
+                    near, far = (b ^ bit) * BLOCK, b * BLOCK
+                    for j in range(BLOCK):
+                        q[far + j] = q[near + j] - q[far + j]
+        taken += 1
+        for b in range(subsets):
+            top = np.int32(0)
+            for j in range(BLOCK):
+                r = q[b * BLOCK + j]
+                top |= (r << 1) ^ (r >> 31)
+            planes[b] += exponent(2 * (np.int64(top) & 0xFFFFFFFF) + 1)
+    if taken == 0:
+        return subsets - 1
+    best = 0
+    for b in range(subsets):
+        if planes[b] < planes[best]:
+            best = b
+    return best

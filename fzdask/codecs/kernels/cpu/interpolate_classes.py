@@ -1,0 +1,313 @@
+"""One level of an interpolation that quantizes as it predicts.
+
+A level halves a grid along some axes, which splits it by the parity of the indices into classes.
+Class 0 (all even) is the next coarser grid. The others are predicted from it and from each other
+in order of their number of odd axes: along each odd axis from the class that is even there, by a
+spline, and over the odd axes by a weighted mean (Zhao et al. 2021, SZ3; Liu et al. 2024, HPEZ).
+Classes are stored one after the other, so that every loop runs over contiguous rows.
+
+All arithmetic is IEEE binary64 on decoded values, in a fixed order and never contracted: encoder
+and decoder compute the same bits. A grid has four axes (some of length 1); class ``p`` is a bit
+mask of its odd axes.
+"""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu.interpolate_splines import add_across, add_along
+
+AXES = 4
+CLASSES = 1 << AXES
+# By number of odd axes, then by value: a class is predicted from classes before it.
+CLASS_ORDER = np.array([1, 2, 4, 8, 3, 5, 6, 9, 10, 12, 7, 11, 13, 14, 15], np.int64)
+LIMIT = 2.0**30  # codes fit 32 bits and stay there when zigzagged
+
+# Fields of a level's plan: halved axes, width of its cells in 1/16 of the full ones, spline of
+# each axis, weight of each axis, way of weighting for each class.
+ACTIVE, CELL, SPLINE, WEIGHT = 0, 1, 2, 6
+WAY = 10
+PLAN = WAY + CLASSES
+# Ways to weight the odd axes of a class; ALONE + d: axis d alone.
+BY_WEIGHT, BY_SQUARE, ALONE = range(3)
+
+# Fields of a class's geometry: sizes; step and start in its level's grid; step and start in the
+# array; own offset; offset and strides of the class that each odd axis is predicted from.
+SIZE, STEP, START, FINE, FINE_START, OWN, SOURCE = 0, 4, 8, 9, 13, 14, 15
+GEOMETRY = SOURCE + 4 * AXES
+PART = 1024  # values of a row that are worked on at a time: they stay in the L1 cache
+
+
+@njit(nogil=True, cache=True)
+def class_length(n, active, p, axis):
+    """Length of a class along an axis of length ``n``."""
+    if not active >> axis & 1:
+        return n
+    return n >> 1 if p >> axis & 1 else (n + 1) >> 1
+
+
+@njit(nogil=True, cache=True)
+def class_offsets(grid, active, offsets):
+    """Where each class of a level begins; class 0, the coarser grid, is first."""
+    at = np.int64(1)
+    for axis in range(AXES):
+        at *= class_length(grid[axis], active, 0, axis)
+    offsets[0] = 0
+    for k in range(CLASSES - 1):
+        p = CLASS_ORDER[k]
+        if p & ~active == 0:
+            offsets[p] = at
+            size = np.int64(1)
+            for axis in range(AXES):
+                size *= class_length(grid[axis], active, p, axis)
+            at += size
+
+
+@njit(nogil=True, cache=True)
+def set_geometry(grid, fine, active, p, offsets, geo):
+    """Geometry of class ``p`` of a grid whose axes have strides ``fine`` in the whole array."""
+    stride = np.int64(1)
+    geo[START] = 0
+    geo[FINE_START] = 0
+    for axis in range(AXES - 1, -1, -1):
+        geo[SIZE + axis] = class_length(grid[axis], active, p, axis)
+        double = active >> axis & 1
+        geo[STEP + axis] = stride << double
+        geo[FINE + axis] = fine[axis] << double
+        if p >> axis & 1:
+            geo[START] += stride
+            geo[FINE_START] += fine[axis]
+        stride *= grid[axis]
+    geo[OWN] = offsets[p]
+    for d in range(AXES):
+        if p >> d & 1:
+            s = p ^ (1 << d)
+            at = SOURCE + 4 * d
+            geo[at] = offsets[s]
+            stride = np.int64(1)
+            for axis in range(AXES - 1, 0, -1):
+                stride *= class_length(grid[axis], active, s, axis)
+                geo[at + axis] = stride
+
+
+@njit(nogil=True, cache=True)
+def set_weights(plan, p, way, weights):
+    """Share of each odd axis of class ``p`` in its prediction; 0: not used."""
+    total = 0.0
+    for d in range(AXES):
+        w = 0.0
+        if p >> d & 1:
+            if way >= ALONE:
+                w = 1.0 if way == ALONE + d else 0.0
+            else:
+                w = np.float64(plan[WEIGHT + d])
+                if way == BY_SQUARE:
+                    w *= w
+        weights[d] = w
+        total += w
+    for d in range(AXES):
+        if total > 0.0:
+            weights[d] /= total
+        elif p >> d & 1:  # nothing to go by: any odd axis will do
+            weights[d] = 1.0
+            total = 1.0
+
+
+@njit(nogil=True, cache=True)
+def predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, acc):
+    """Prediction of consecutive rows of a class, or (``rows`` 1) of a part of one."""
+    acc[:] = 0.0
+    for d in range(AXES):
+        weight = weights[d]
+        if weight == 0.0:
+            continue
+        at = SOURCE + 4 * d
+        t0, t1, t2 = geo[at + 1], geo[at + 2], geo[at + 3]
+        base = geo[at] + first
+        spline = plan[SPLINE + d]
+        evens = (grid[d] + 1) >> 1
+        if d == 3:
+            base += i0 * t0 + i1 * t1 + i2 * t2 - first
+            add_along(work, base, t2, spline, evens, weight, first, rows, acc)
+        elif d == 2:
+            add_across(work, base + i0 * t0 + i1 * t1, t2, spline, evens, i2, rows, weight, acc)
+        elif d == 1:
+            add_across(work, base + i0 * t0 + i2 * t2, t1, spline, evens, i1, 1, weight, acc)
+        else:
+            add_across(work, base + i1 * t1 + i2 * t2, t0, spline, evens, i0, 1, weight, acc)
+
+
+@njit(nogil=True, cache=True)
+def block_rows(geo):
+    """How many rows of a class are worked on at a time."""
+    return max(min(PART // geo[SIZE + 3], geo[SIZE + 2]), 1)
+
+
+@njit(nogil=True, cache=True)
+def gather(x, start, row_step, step, rows, out):
+    """Rows of every ``step``-th value (1 or 2) of the grid."""
+    n = out.size // rows
+    for row in range(rows):
+        to = out[row * n : row * n + n]
+        at = start + row * row_step
+        if step == 1:
+            source = x[at : at + n]
+            for i in range(n):
+                to[i] = np.float64(source[i])
+        else:
+            source = x[at : at + 2 * n - 1]
+            for i in range(n):
+                to[i] = np.float64(source[2 * i])
+
+
+@njit(nogil=True, cache=True)
+def quantize(x, acc, cell, inv, bound, largest, whole, codes, decoded):
+    """Codes and decoded values for given predictions; returns how many values miss the bound.
+
+    Where a prediction is out of the dtype's range, 0 takes its place: what follows stays finite.
+    With ``whole`` (integers) predictions are rounded.
+    """
+    missed = 0
+    for i in range(x.size):
+        p = np.rint(acc[i]) if whole else acc[i]
+        p = p if np.abs(p) <= largest else 0.0
+        v = x[i]
+        r = np.rint((v - p) * inv)
+        r = r if np.abs(r) <= LIMIT else 0.0  # NaN is not, so the conversion is always defined
+        y = decoded.dtype.type(p + r * cell)
+        decoded[i] = y
+        codes[i] = np.int32(r)
+        missed += np.int64(not (np.abs(v - np.float64(y)) <= bound))
+    return missed
+
+
+@njit(nogil=True, cache=True)
+def flag(x, acc, bound, largest, whole, codes, decoded, flags, start, row_step, step, rows):
+    """Turn what :func:`quantize` counted into outliers: code 0, the prediction as the value."""
+    n = x.size // rows
+    for i in range(x.size):
+        if not np.abs(x[i] - np.float64(decoded[i])) <= bound:
+            p = np.rint(acc[i]) if whole else acc[i]
+            p = p if np.abs(p) <= largest else 0.0
+            decoded[i] = decoded.dtype.type(p)
+            codes[i] = 0
+            flags[start + i // n * row_step + i % n * step] = 1
+
+
+@njit(nogil=True, cache=True)
+def dequantize(codes, acc, cell, largest, whole, decoded):
+    """The decoded values of :func:`quantize`."""
+    for i in range(codes.size):
+        p = np.rint(acc[i]) if whole else acc[i]
+        p = p if np.abs(p) <= largest else 0.0
+        decoded[i] = decoded.dtype.type(p + np.float64(codes[i]) * cell)
+
+
+@njit(nogil=True, cache=True)
+def encode_class(
+    x, grid, geo, plan, weights, cell, bound, largest, whole, work, codes, flags, acc, values
+):  # fmt: skip
+    """Codes of a class of grid ``x`` and its decoded values; flags values that miss the bound."""
+    m = geo[SIZE + 3]
+    inv = 1.0 / cell
+    at = geo[OWN]
+    block = block_rows(geo)
+    missed = 0
+    for i0 in range(geo[SIZE]):
+        for i1 in range(geo[SIZE + 1]):
+            start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1]
+            fine = geo[FINE_START] + i0 * geo[FINE] + i1 * geo[FINE + 1]
+            for i2 in range(0, geo[SIZE + 2], block):
+                rows = min(block, geo[SIZE + 2] - i2)
+                for first in range(0, m, PART):
+                    n = rows * min(PART, m - first)
+                    a, v = acc[:n], values[:n]
+                    c, y = codes[at : at + n], work[at : at + n]
+                    predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, a)
+                    place = start + i2 * geo[STEP + 2] + first * geo[STEP + 3]
+                    gather(x, place, geo[STEP + 2], geo[STEP + 3], rows, v)
+                    count = quantize(v, a, cell, inv, bound, largest, whole, c, y)
+                    if count:
+                        place = fine + i2 * geo[FINE + 2] + first * geo[FINE + 3]
+                        flag(
+                            v, a, bound, largest, whole, c, y, flags, place, geo[FINE + 2],
+                            geo[FINE + 3], rows,
+                        )  # fmt: skip
+                        missed += count
+                    at += n
+    return missed
+
+
+@njit(nogil=True, cache=True)
+def decode_class(codes, grid, geo, plan, weights, cell, largest, whole, work, acc):
+    """The decoded values of :func:`encode_class`."""
+    m = geo[SIZE + 3]
+    at = geo[OWN]
+    block = block_rows(geo)
+    for i0 in range(geo[SIZE]):
+        for i1 in range(geo[SIZE + 1]):
+            for i2 in range(0, geo[SIZE + 2], block):
+                rows = min(block, geo[SIZE + 2] - i2)
+                for first in range(0, m, PART):
+                    n = rows * min(PART, m - first)
+                    a = acc[:n]
+                    predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, a)
+                    dequantize(codes[at : at + n], a, cell, largest, whole, work[at : at + n])
+                    at += n
+
+
+@njit(nogil=True, cache=True)
+def copy_class(x, geo, out):
+    """The values of a class of grid ``x``, one after the other."""
+    m = geo[SIZE + 3]
+    step = geo[STEP + 3]
+    at = 0
+    for i0 in range(geo[SIZE]):
+        for i1 in range(geo[SIZE + 1]):
+            start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1]
+            for _ in range(geo[SIZE + 2]):
+                to = out[at : at + m]
+                if step == 1:
+                    source = x[start : start + m]
+                    for i in range(m):
+                        to[i] = source[i]
+                else:
+                    source = x[start : start + 2 * m - 1]
+                    for i in range(m):
+                        to[i] = source[2 * i]
+                at += m
+                start += geo[STEP + 2]
+
+
+@njit(nogil=True, cache=True)
+def merge(work, grid, active, offsets, out):
+    """Put the classes of a level back together into its grid."""
+    last = active >> (AXES - 1) & 1
+    n3 = grid[3]
+    m = (n3 + 1) >> 1 if last else n3
+    n = n3 >> 1
+    geo = np.empty(GEOMETRY, np.int64)
+    for p in range(CLASSES >> 1):
+        if p & ~active:
+            continue
+        set_geometry(grid, grid, active, p, offsets, geo)
+        at = geo[OWN]
+        at_odd = offsets[p | 8]
+        for i0 in range(geo[SIZE]):
+            for i1 in range(geo[SIZE + 1]):
+                start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1]
+                for _ in range(geo[SIZE + 2]):
+                    to = out[start : start + n3]
+                    source = work[at : at + m]
+                    if last:
+                        odd = work[at_odd : at_odd + n]
+                        for i in range(n):
+                            to[2 * i] = source[i]
+                            to[2 * i + 1] = odd[i]
+                        if m > n:
+                            to[2 * n] = source[n]
+                        at_odd += n
+                    else:
+                        for i in range(m):
+                            to[i] = source[i]
+                    at += m
+                    start += geo[STEP + 2]

@@ -1,0 +1,265 @@
+"""What the stage ``interpolate`` does where it interpolates: grids, trials, the section of levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.codecs.kernels.cpu import interpolate, outliers
+from fzdask.codecs.kernels.cpu import interpolate_classes as classes
+from fzdask.codecs.kernels.cpu import interpolate_encode as encoding
+from fzdask.codecs.kernels.cpu import interpolate_tuning as tuning
+from fzdask.codecs.kernels.cpu.symbols import ALPHABET
+from fzdask.codecs.stages.base import Form, Job, Section
+from fzdask.codecs.stages.lorenzo import folded_shape
+from fzdask.errors import FormatError
+
+__all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"]
+
+MAX_LEVELS = 4 * 63
+SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
+LARGEST_WHOLE = 2.0**52  # rounded predictions of integers stay exact
+# Cells of the levels from the finest on, in 1/16 of the full ones; the last goes on. Narrower
+# cells of coarse levels pay where the fine ones are predicted well (Liu et al. 2022, QoZ).
+TRIALS = ((16,), (16, 13, 10, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How an array of some shape is interpolated.
+
+    Attributes
+    ----------
+    folded : tuple of int
+        Its shape without axes of length 1, at most four.
+    moved : int
+        The axis that becomes the last one, or -1.
+    grid : tuple of int
+        The resulting shape, with axes of length 1 in front to make four.
+    """
+
+    folded: tuple[int, ...]
+    moved: int
+    grid: tuple[int, ...]
+
+    def arranged(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """The elements as they are interpolated."""
+        if self.moved < 0:
+            return flat
+        return np.ascontiguousarray(np.moveaxis(flat.reshape(self.folded), self.moved, -1)).ravel()
+
+    def restored(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """Undo :meth:`arranged`."""
+        if self.moved < 0:
+            return flat
+        shape = [n for k, n in enumerate(self.folded) if k != self.moved]
+        arranged = flat.reshape(*shape, self.folded[self.moved])
+        return np.ascontiguousarray(np.moveaxis(arranged, -1, self.moved)).ravel()
+
+
+@lru_cache(maxsize=1024)
+def layout_of(shape: tuple[int, ...]) -> Layout:
+    """The layout of an array, which is a matter of its shape alone."""
+    folded = folded_shape(shape)
+    moved = -1
+    sides = list(folded)
+    if len(sides) > 1 and sides[-1] < SHORT and max(sides) > sides[-1]:
+        moved = sides.index(max(sides))
+        sides.append(sides.pop(moved))
+    return Layout(folded, moved, (1,) * (classes.AXES - len(sides)) + tuple(sides))
+
+
+def is_whole(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this dtype are interpolated as integers, in binary64."""
+    return dtype.kind in "iu"
+
+
+def cell_widths(bound: float, sixteenths: NDArray[np.int64], whole: bool) -> NDArray[np.float64]:
+    """Width of the cells of each level, as encoder and decoder both compute it."""
+    if whole:
+        odd = [float(2 * (int(bound) * int(k) // 16) + 1) for k in sixteenths]
+        return np.array(odd, np.float64)
+    return 2.0 * bound * (sixteenths / 16.0)
+
+
+class Attempt:
+    """An array encoded but for its finest level, of which the size is estimated.
+
+    Attributes
+    ----------
+    bits : int
+        Estimated size, in units of 2**-8 bit.
+    x : flat array
+        The values as they are interpolated; NaN where one must come back bit for bit.
+    """
+
+    def __init__(self, data: NDArray[Any], form: Form, job: Job) -> None:
+        self.form = form
+        self.whole = is_whole(form.dtype)
+        self.layout = layout_of(form.shape)
+        values = data.astype(np.float64) if self.whole else data
+        self.flags = self._specials(values, job)
+        self.masked = values
+        if self.flags.any():
+            self.masked = np.where(self.flags != 0, values.dtype.type(np.nan), values)
+        self.x = self.layout.arranged(self.masked)
+        self.flags = self.layout.arranged(self.flags)
+        self.largest = LARGEST_WHOLE if self.whole else float(np.finfo(self.x.dtype).max)
+        self._make_grids()
+        best: tuple[int, tuple[Any, ...]] | None = None
+        for cells in TRIALS:
+            trial = self._encode_coarse(cells)
+            if best is None or trial[0] < best[0]:
+                best = trial
+        assert best is not None
+        self.bits, (self.plans, self.cells, self.codes, self.work, self.flags, self.missed) = best
+
+    def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8]:
+        flags = np.zeros(values.size, np.uint8)
+        if not self.whole:
+            minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
+            encoding.mark(values, job.bits, minus_zero, job.forced, flags)
+        elif job.forced.size:
+            flags[:] = job.forced
+        return flags
+
+    def _make_grids(self) -> None:
+        n = self.x.size
+        self.grids = np.ones((MAX_LEVELS + 1, classes.AXES), np.int64)
+        self.grids[0] = self.layout.grid
+        self.plans = np.zeros((MAX_LEVELS, classes.PLAN), np.int64)
+        self.coarser = np.empty(2 * n, self.x.dtype)  # each level has at most 2/3 of the one before
+        self.starts = np.zeros(MAX_LEVELS + 1, np.int64)
+        step = float(cell_widths(self.form.bound, np.array([16]), self.whole)[0])
+        self.levels = tuning.plan_grids(
+            self.x, step, self.grids, self.plans, self.coarser, self.starts
+        )
+        self.fines = np.empty((self.levels + 1, classes.AXES), np.int64)
+        strides = [int(np.prod(self.layout.grid[d + 1 :])) for d in range(classes.AXES)]
+        self.fines[0] = strides
+        for level in range(self.levels):
+            active = self.plans[level, classes.ACTIVE]
+            self.fines[level + 1] = self.fines[level] << (active >> np.arange(classes.AXES) & 1)
+
+    def _encode_coarse(self, sixteenths: tuple[int, ...]) -> tuple[int, tuple[Any, ...]]:
+        """Encode all levels but the finest with these cells; estimated bits, and the results."""
+        n = self.x.size
+        plans = self.plans[: max(self.levels, 1)].copy()
+        for level in range(plans.shape[0]):
+            plans[level, classes.CELL] = sixteenths[min(level, len(sixteenths) - 1)]
+        cells = cell_widths(self.form.bound, plans[:, classes.CELL], self.whole)
+        coarse = int(np.prod(self.grids[1]))
+        codes = np.empty(n, np.int32)
+        work = np.empty(n, self.x.dtype)
+        half = np.empty(coarse, self.x.dtype)
+        flags = self.flags.copy()
+        missed = encoding.encode_coarse(
+            self.coarser, self.starts, self.grids, self.fines, plans, cells, self.levels,
+            self.form.bound, self.largest, self.whole, work, half, codes, flags,
+        )  # fmt: skip
+        counts = np.empty((2, ALPHABET), np.int64)
+        bits = coarse * tuning.code_bits(codes[:coarse], max(coarse, 1), counts)
+        errors = np.empty(min(max(n // 64, 2048), 32768))
+        bits += tuning.estimate_level(self.x, self.grids[0], plans[0], cells[0], work, errors)
+        return int(bits), (plans, cells, codes, work, flags, missed)
+
+    def finish(self, job: Job) -> tuple[NDArray[np.int32], dict[str, Section]]:
+        """Encode the finest level; the codes and the side sections."""
+        errors = np.empty(tuning.SAMPLE)
+        encoding.encode_level(
+            self.x, self.grids[0], self.fines[0], self.plans[0], self.cells[0], self.form.bound,
+            self.largest, self.whole, self.work, self.codes, self.flags, errors,
+        )  # fmt: skip
+        sections: dict[str, Section] = {"levels": pack_levels(self.plans[: self.levels])}
+        sections.update(outlier_sections(self.layout.restored(self.flags), job.bits))
+        return self.codes, sections
+
+
+def outlier_sections(flags: NDArray[np.uint8], bits: NDArray[Any]) -> dict[str, Section]:
+    """Runs and bits of the flagged values, if any."""
+    count = int(np.count_nonzero(flags))
+    if not count:
+        return {}
+    state = np.zeros(outliers.STATE, np.int64)
+    runs = np.empty(20 * count + 32, np.uint8)
+    values = np.empty(count, bits.dtype)
+    encoding.collect_flagged(flags, bits, state, runs, values)
+    return {"outlier_runs": runs[: state[outliers.BYTES]].copy(), "outliers": values.view(np.uint8)}
+
+
+def _several(active: int) -> list[int]:
+    """Classes of a level with more than one odd axis, in the order of coding."""
+    return [int(p) for p in classes.CLASS_ORDER if not p & ~active and p & (p - 1)]
+
+
+def pack_levels(plans: NDArray[np.int64]) -> bytes:
+    """The section ``levels``, finest level first."""
+    out = bytearray()
+    for plan in plans:
+        active = int(plan[classes.ACTIVE])
+        axes = range(classes.AXES)
+        out.append(active | (16 - int(plan[classes.CELL])) << 4)
+        out.append(sum(int(plan[classes.SPLINE + d]) << 2 * d for d in axes))
+        nibbles = [int(plan[classes.WEIGHT + d]) for d in axes]
+        nibbles += [int(plan[classes.WAY + p]) for p in _several(active)]
+        nibbles += [0] * (len(nibbles) % 2)
+        out += bytes(a | b << 4 for a, b in zip(nibbles[::2], nibbles[1::2], strict=True))
+    return bytes(out)
+
+
+def unpack_levels(packed: bytes, grid: tuple[int, ...]) -> tuple[Any, Any, int]:
+    """Grids and plans of all levels; FormatError where they do not fit the array."""
+    wrong = FormatError("fzdask stream: interpolation levels that do not fit; it is damaged.")
+    plans = []
+    grids = [list(grid)]
+    at = 0
+    while at < len(packed):
+        active = packed[at] & 15
+        ways = _several(active)
+        nbytes = 2 + (classes.AXES + len(ways) + 1) // 2
+        record = packed[at : at + nbytes]
+        at += nbytes
+        sides = grids[-1]
+        if len(record) < nbytes or not active:
+            raise wrong
+        if any(active >> d & 1 and sides[d] < 2 for d in range(classes.AXES)):
+            raise wrong
+        nibbles = [k for byte in record[2:] for k in (byte & 15, byte >> 4)]
+        plan = np.zeros(classes.PLAN, np.int64)
+        plan[classes.ACTIVE] = active
+        plan[classes.CELL] = 16 - (record[0] >> 4)
+        for d in range(classes.AXES):
+            plan[classes.SPLINE + d] = record[1] >> 2 * d & 3
+            plan[classes.WEIGHT + d] = nibbles[d]
+        for p, way in zip(ways, nibbles[classes.AXES :], strict=False):
+            if way >= classes.ALONE + classes.AXES:
+                raise wrong
+            plan[classes.WAY + p] = way
+        plans.append(plan)
+        grids.append([n + 1 >> 1 if active >> d & 1 else n for d, n in enumerate(sides)])
+    table = np.array(plans, np.int64).reshape(len(plans), classes.PLAN)
+    return np.array(grids, np.int64), table, len(plans)
+
+
+def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArray[Any]:
+    """The flat array of the given form, without its outliers."""
+    whole = is_whole(form.dtype)
+    layout = layout_of(form.shape)
+    grids, plans, levels = unpack_levels(packed, layout.grid)
+    sixteenths = plans[:, classes.CELL] if levels else np.array([16])
+    cells = cell_widths(form.bound, sixteenths, whole)
+    dtype = np.dtype(np.float64) if whole else form.dtype
+    largest = LARGEST_WHOLE if whole else float(np.finfo(dtype).max)
+    out = np.empty(codes.size, dtype)
+    work = np.empty(codes.size if levels else 0, dtype)
+    half = np.empty(int(np.prod(grids[1])) if levels > 1 else 0, dtype)
+    interpolate.decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half, out)
+    out = layout.restored(out)
+    if not whole:
+        return out
+    info = np.iinfo(form.dtype)
+    return np.clip(out, float(info.min), float(info.max)).astype(form.dtype)

@@ -1,0 +1,176 @@
+"""Many arrays encoded at once: the bytes of one after the other."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import fzdask
+from fzdask.codecs import batch, codebooks
+from fzdask.codecs.api import encode
+from fzdask.codecs.batch import encode_as_completed, encode_many, submit_encoding
+from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.flow import Flow, Timeline
+from fzdask.errors import ConfigError, UnsupportedDtypeError
+
+RNG = np.random.default_rng(3)
+SMOOTH = [np.cumsum(RNG.standard_normal((20, 30 + k)), axis=0).astype("f4") for k in range(6)]
+ODD = [
+    np.zeros((0, 3), "f4"),
+    np.float64(3.5),
+    np.full(100, np.nan, "f4"),
+    RNG.standard_normal(500) * 1e300,
+    np.arange(1000).reshape(10, 100).T,
+    np.array(["a", "bc"]),
+    RNG.standard_normal((6, 7)).astype(">f4"),
+    RNG.integers(0, 2**60, 100),
+]
+CONFIGS = {
+    "abs": {"abs": 1e-2},
+    "rel": {"rel": 1e-3},
+    "pw_rel": {"pw_rel": 1e-2},
+    "psnr": {"psnr": 60.0},
+    "lossless": {"lossless": True},
+    "preserve": {"abs": 0.5, "preserve": (3.5, 7.0)},
+    "no entropy coder": {"abs": 1e-2, "pipeline": "quantize | lorenzo | zstd"},
+    "own back ends": {
+        "abs": 1e-2,
+        "pipeline": "quantize | lorenzo | huffman | zstd; outliers = zstd(level=9)",
+    },
+    "no back end": {"abs": 1e-2, "pipeline": "quantize | lorenzo | huffman"},
+    "too narrow": {"abs": 5e-324},
+    "grows": {"abs": 1e-12},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_bytes_are_those_of_encode(name, workers):
+    config = CodecConfig.from_mapping(CONFIGS[name])
+    arrays = SMOOTH + ODD
+    assert encode_many(arrays, config, workers=workers) == [encode(a, config) for a in arrays]
+
+
+def test_streams_decode_within_the_bound():
+    for array, stream in zip(SMOOTH, encode_many(SMOOTH, {"abs": 1e-2}), strict=True):
+        error = np.abs(fzdask.decompress(stream).astype("f8") - array.astype("f8"))
+        assert error.max() <= 1e-2
+
+
+def test_shared_codebooks_do_not_depend_on_the_threads():
+    config = CodecConfig(abs=0.5, codebook="shared")
+    arrays = [20 * RNG.standard_normal(6000) for _ in range(8)]
+
+    def fresh(encode_all):
+        """The streams of a process that has met no such chunk yet."""
+        codebooks._registry.pop((config, np.dtype("f8")), None)
+        return encode_all()
+
+    expected = fresh(lambda: [encode(a, config) for a in arrays])
+    for workers in (1, 2, 4):
+        assert fresh(lambda n=workers: encode_many(arrays, config, workers=n)) == expected
+    own = CodecConfig(abs=0.5)
+    assert expected != [encode(a, own) for a in arrays]  # they were shared indeed
+
+
+def test_streams_come_as_they_are_complete_with_their_numbers():
+    config = CodecConfig(rel=1e-3)
+    found = list(encode_as_completed(SMOOTH, config, workers=2))
+    assert sorted(index for index, _ in found) == list(range(len(SMOOTH)))
+    assert all(stream == encode(SMOOTH[index], config) for index, stream in found)
+
+
+def test_arrays_are_read_as_there_is_room():
+    read = []
+
+    def arrays():
+        for k in range(10):
+            read.append(k)
+            yield np.full(100, float(k))
+
+    streams = encode_as_completed(arrays(), {"abs": 1e-3}, workers=1, in_flight=2)
+    assert read == []
+    next(streams)
+    assert len(read) == 3
+    streams.close()
+    assert len(read) == 3
+
+
+def test_steps_and_back_ends_are_tasks_of_their_own():
+    timeline = Timeline()
+    encode_many(SMOOTH[:2], {"rel": 1e-3}, workers=2, timeline=timeline)
+    names = timeline.by_name()
+    assert names["quantize | lorenzo | huffman"][0] == 2
+    assert names["zstd"][0] == 4  # side sections, main section
+    assert {span.tag for span in timeline.spans} == {0, 1}
+
+
+def test_packing_of_one_array_while_the_next_is_predicted(monkeypatch):
+    """Each waits for the other, so that they end only if they run at once."""
+    together = threading.Barrier(2)
+    tasks = batch._ChunkTasks
+    step, wrap = tasks.step, tasks.wrap
+
+    def wait_in_step(self, coding, *more):
+        if coding is not None and coding.data.size == 640 and not coding.params:
+            together.wait(20)
+        return step(self, coding, *more)
+
+    def wait_in_wrap(self, raw):
+        if raw and raw[-1][1] == 0 and not together.broken and first_main.acquire(blocking=False):
+            together.wait(20)
+        return wrap(self, raw)
+
+    first_main = threading.Semaphore(1)
+    monkeypatch.setattr(tasks, "step", wait_in_step)
+    monkeypatch.setattr(tasks, "wrap", wait_in_wrap)
+    config = CodecConfig(rel=1e-3)
+    arrays = [SMOOTH[0], SMOOTH[2]]  # 600 and 640 values
+    streams = encode_many(arrays, config, workers=2, in_flight=2)
+    monkeypatch.undo()
+    assert streams == [encode(a, config) for a in arrays]
+
+
+def test_an_array_that_cannot_be_encoded_ends_it_all():
+    arrays = [*SMOOTH, np.array([object()]), *SMOOTH]
+    with pytest.raises(UnsupportedDtypeError, match="Python objects") as caught:
+        encode_many(arrays, {"abs": 1e-3})
+    assert "array 6" in caught.value.__notes__[0]
+
+
+def test_an_error_in_a_stage_names_the_array(monkeypatch):
+    def broken(self, coding, *_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(batch._ChunkTasks, "step", broken)
+    with pytest.raises(MemoryError, match="no room") as caught:
+        encode_many(SMOOTH[:1], {"abs": 1e-3})
+    assert "of 0" in caught.value.__notes__[0]
+
+
+def test_an_error_while_reading_the_arrays_comes_through():
+    def arrays():
+        yield SMOOTH[0]
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        encode_many(arrays(), {"abs": 1e-3})
+
+
+def test_parameters_are_checked_at_once():
+    with pytest.raises(ConfigError, match="in_flight=0"):
+        encode_as_completed([], {"abs": 1}, in_flight=0)
+    with pytest.raises(ConfigError, match="exactly one bound"):
+        encode_as_completed([], {})
+    assert encode_many([], {"abs": 1.0}) == []
+
+
+def test_an_encoding_may_be_part_of_a_larger_flow():
+    config = CodecConfig(abs=1e-2)
+    with Flow(workers=2) as flow:
+        _, stream = submit_encoding(flow, SMOOTH[0], config)
+        size = flow.data()
+        flow.submit(len, reads=stream, writes=size)
+        assert flow.result(size) == len(encode(SMOOTH[0], config))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
     from fzdask.codecs.pipeline import Pipeline
     from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
+    from fzdask.insitu.writer import InSituWriter
     from fzdask.reports.explain import explain
     from fzdask.reports.tune import tune
 
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "FZArrayCodec": "fzdask.codecs.zarr_codec",
     "FZCodec": "fzdask.codecs.zarr_codec",
+    "InSituWriter": "fzdask.insitu.writer",
     "Pipeline": "fzdask.codecs.pipeline",
     "StreamInfo": "fzdask.codecs.api",
     "compress": "fzdask.codecs.api",
@@ -37,6 +39,7 @@ __all__ = [
     "FZCodec",
     "FZError",
     "FormatError",
+    "InSituWriter",
     "Pipeline",
     "StreamInfo",
     "UnsupportedDtypeError",

@@ -71,7 +71,7 @@ def host_array(name: str, array: Any) -> tuple[NDArray[Any], bool]:
             f"InSituWriter: {name!r} has dtype {plain.dtype}, whose values are Python objects; "
             "convert it to numbers"
         )
-    return plain, not isinstance(array, np.ndarray) and plain.base is None
+    return plain, False
 
 
 def _from_device(array: Any) -> NDArray[Any]:

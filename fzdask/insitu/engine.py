@@ -36,6 +36,10 @@ T = TypeVar("T")
 FIRST_DEADLINE = 30.0
 """Seconds that a snapshot may wait for a window while the time between snapshots is unknown."""
 
+LEAST_DEADLINE = 0.5
+"""Seconds that a snapshot may wait for a window however often there are snapshots: what is
+late for the next one is waited for in `wait`."""
+
 INTERVALS = 2.0
 """Mean times between snapshots that one may take, for each that may be outstanding."""
 
@@ -422,7 +426,9 @@ class Engine:
         if self.rules.deadline is not None:
             return self.rules.deadline
         interval = self._state.interval
-        return min(FIRST_DEADLINE, INTERVALS * self.horizon * interval or FIRST_DEADLINE)
+        if not interval:
+            return FIRST_DEADLINE
+        return max(LEAST_DEADLINE, INTERVALS * self.horizon * interval)
 
     def _check_usable(self, what: str) -> None:
         if os.getpid() != self._pid:

@@ -216,10 +216,24 @@ class PlanningThread:
             return Busy()
         times = min(max(1, round(self._state.interval / length)), ITERATIONS)
         return Busy(
-            [(a + k * length, b + k * length) for k in range(times) for a, b in one.compute],
-            [(a + k * length, b + k * length) for k in range(times) for a, b in one.background],
+            _repeated(one.compute, length, times),
+            _repeated(one.background, length, times),
             times * length,
         )
+
+
+def _repeated(
+    intervals: Sequence[tuple[float, float]], length: float, times: int
+) -> list[tuple[float, float]]:
+    """The intervals of one iteration, so many times; disjoint also after rounding."""
+    found: list[tuple[float, float]] = []
+    last = 0.0
+    for k in range(times):
+        for a, b in intervals:
+            start = max(last, a + k * length)
+            last = min(max(start, b + k * length), times * length)
+            found.append((min(start, last), last))
+    return found
 
 
 def _kind(snapshot: Snapshot) -> tuple[str, ...]:

@@ -36,8 +36,8 @@ class Rules:
         Start a write only if it is expected to end before the next core task.
     deadline : float, optional
         Seconds after which a snapshot is worked off whether or not there are windows. Default:
-        twice the mean time between snapshots for each that may be outstanding, at most 30 s
-        where that is not known yet.
+        twice the mean time between snapshots for each that may be outstanding, at least 0.5 s;
+        30 s where that time is not known yet.
     search_from : float
         See `order`.
     budget : float

@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from fzdask.errors import ConfigError
 from fzdask.insitu.block import Block, Data
 from fzdask.insitu.catalog import Catalog
-from fzdask.insitu.copies import BlockPool, host_array, snapshot_encoders
+from fzdask.insitu.copies import host_array, snapshot_encoders
 from fzdask.insitu.engine import Engine
 from fzdask.insitu.failures import InSituError
+from fzdask.insitu.fields import Fields, checked_encoding
 from fzdask.insitu.gate import Windows
-from fzdask.insitu.layout import FieldLayout, field_layout
 from fzdask.insitu.opening import open_catalog
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
@@ -149,9 +147,8 @@ class InSituWriter:
             )
         if rules is not None and windows != "auto":
             raise ConfigError("InSituWriter: give windows= or rules=Rules(windows=...), not both")
-        self._encoding = _checked(encoding or {})
         self._max_outstanding = max_outstanding
-        self._share = share_codebooks
+        settings = checked_encoding(encoding or {})
         self._timeout = timeout
         self._ranks = Ranks.of(comm, rank, size, session)
         self._keys, catalog = open_catalog(
@@ -162,13 +159,7 @@ class InSituWriter:
         self._engine = engine or Engine(rules or Rules(windows=windows), buffer=buffer, cpus=cpus)
         self._engine.horizon = max_outstanding
         self._sink = _StoreSink(self._keys)
-        self._layouts: dict[str, FieldLayout] = {}
-        self._pool = BlockPool()
-        self._counts = {dim: len(axis.steps) for dim, axis in catalog.axes.items()}
-        self._stored_before = {
-            dim: int(axis.steps[-1]) for dim, axis in catalog.axes.items() if axis.steps
-        }
-        self._last = dict(self._stored_before)
+        self._fields = Fields(settings, self._publisher, share_codebooks, self._ranks.alone)
         self._number = 0
         self._failure: InSituError | None = None
         self._rows: OrderedDict[str, WriteRow] = OrderedDict()
@@ -231,13 +222,13 @@ class InSituWriter:
             A step that is no later, a field that changed its shape, an unknown encoding key.
         """
         self._check_usable("write")
-        if self._already_stored(step, fields):
+        if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
         arrays = {name: host_array(name, array) for name, array in fields.items()}
         for name, array in fields.items():
-            self._prepare(name, array, arrays[name][0])
-        dims = self._check_step(step, fields)
+            self._fields.prepare(name, array, arrays[name][0])
+        dims = self._fields.step_dims(step, fields)
         blocked = self._wait_for_room()
         start = time.perf_counter()
         with self._publisher.lock:
@@ -251,9 +242,7 @@ class InSituWriter:
             for block in self._blocks(name, array, copy and not owned)
         ]
         copied = time.perf_counter() - start
-        for dim in dims:
-            self._counts[dim] = self._counts.get(dim, 0) + 1
-            self._last[dim] = step
+        self._fields.count(step, dims)
         stored = StoredWrite(self._number, coordinates)
         self._number += 1
         name = f"step {step}"
@@ -329,7 +318,7 @@ class InSituWriter:
     @property
     def resumed_at(self) -> int | None:
         """The last step that was visible when the store was opened; None in a new store."""
-        return max(self._stored_before.values(), default=None)
+        return max(self._fields.stored_before.values(), default=None)
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -346,7 +335,7 @@ class InSituWriter:
             "ratio": found.get("raw bytes", 0) / stored if stored else float("nan"),
             "copy seconds": self._seconds["copy"],
             "back-pressure seconds": self._seconds["blocked"],
-            "pool bytes": self._pool.nbytes,
+            "pool bytes": self._fields.pool.nbytes,
             "steps skipped": self._skipped,
         }
 
@@ -361,91 +350,6 @@ class InSituWriter:
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _prepare(self, name: str, given: Any, array: Any) -> None:
-        """Make the layout of a field that is new, or compare it with the one it has."""
-        layout = self._layouts.get(name)
-        if layout is not None:
-            layout.check(array)
-            return
-        encoding = self._encoding.get(name, {})
-        layout = field_layout(name, array, encoding, self._dims(name, given, array), self._share)
-        done = self._counts.get(layout.step_dim, 0)
-        known = name in self._publisher.catalog.documents
-        if done and not known and not layout.gaps:
-            raise ConfigError(
-                f"InSituWriter: {name!r} is new after {done} steps, and a {layout.dtype} has no "
-                "NaN to mark the steps without it; write it from the first step on, give "
-                "fill_value=, or its own step_dim= in encoding"
-            )
-        with self._publisher.lock:
-            self._publisher.catalog.add_field(layout)
-            if self._ranks.alone:
-                self._add_coordinates(given)
-        self._layouts[name] = layout
-        # The first encoding of a process compiles: before the simulation's time counts.
-        first = layout.regions[0] if layout.regions else None
-        if first is not None:
-            encode = snapshot_encoders(layout, array, self._pool, copy=False)[0]
-            for _ in encode():
-                pass
-
-    def _dims(self, name: str, given: Any, array: Any) -> Sequence[str]:
-        own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)
-        if own is not None:
-            dims = tuple(str(d) for d in own)
-            if len(dims) != array.ndim:
-                raise ConfigError(
-                    f"InSituWriter: dims={dims} of {name!r} must name its {array.ndim} axes"
-                )
-            return dims
-        whole = self._encoding.get(name, {}).get("shape") or array.shape
-        sizes = {
-            d: n
-            for document in self._publisher.catalog.documents.values()
-            for d, n in zip(document["dimension_names"], document["shape"], strict=True)
-        }
-        common = tuple(f"dim_{k}" for k in range(array.ndim))
-        fits = all(sizes.get(d, n) == n for d, n in zip(common, whole, strict=True))
-        return common if fits else tuple(f"{name}_dim_{k}" for k in range(array.ndim))
-
-    def _add_coordinates(self, given: Any) -> None:
-        """Those of a DataArray's dimensions."""
-        for dim in getattr(given, "dims", ()):
-            if dim in given.coords:
-                values = np.asarray(given.coords[dim].values)
-                self._publisher.catalog.add_coordinate(
-                    str(dim), values, (str(dim),), dict(given.coords[dim].attrs)
-                )
-
-    def _already_stored(self, step: int, fields: Mapping[str, Any]) -> bool:
-        dims = {self._step_dim(name) for name in fields}
-        return bool(dims) and all(step <= self._stored_before.get(dim, step - 1) for dim in dims)
-
-    def _step_dim(self, name: str) -> str:
-        return str(self._encoding.get(name, {}).get("step_dim", "step"))
-
-    def _check_step(self, step: int, fields: Mapping[str, Any]) -> list[str]:
-        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in fields))
-        if not dims:
-            raise ConfigError(f"InSituWriter: write({step}, ...) has no fields")
-        for dim in dims:
-            if dim in self._last and step <= self._last[dim]:
-                raise ConfigError(
-                    f"InSituWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
-                    "steps increase, and all fields of a step are written at once"
-                )
-        with self._publisher.lock:
-            known = dict(self._publisher.catalog.step_dims)
-        for name, dim in known.items():
-            if dim in dims and name not in fields:
-                layout = self._layouts.get(name)
-                if layout is not None and not layout.gaps:
-                    raise ConfigError(
-                        f"InSituWriter: step {step} leaves out {name!r}, and a {layout.dtype} has "
-                        "no NaN to mark that; give fill_value=, or its own step_dim= in encoding"
-                    )
-        return dims
-
     def _wait_for_room(self) -> float:
         start = time.perf_counter()
         self._engine.wait(self._max_outstanding - 1)
@@ -453,9 +357,8 @@ class InSituWriter:
         return time.perf_counter() - start
 
     def _blocks(self, name: str, array: Any, copy: bool) -> list[Block]:
-        layout = self._layouts[name]
-        index = self._counts.get(layout.step_dim, 0)
-        encoders = snapshot_encoders(layout, array, self._pool, copy=copy)
+        layout, index = self._fields[name], self._fields.index(name)
+        encoders = snapshot_encoders(layout, array, self._fields.pool, copy=copy)
         return [
             Block(
                 f"{name}/{'.'.join(map(str, region.chunk))}",
@@ -498,16 +401,6 @@ class InSituWriter:
         elif self._ranks.first and not self._ranks.alone and self._failure is None:
             self._ranks.clear(self._keys)
         self._keys.close()
-
-
-def _checked(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    for name, settings in encoding.items():
-        if not isinstance(settings, Mapping):
-            raise ConfigError(
-                f"InSituWriter: encoding of {name!r} is {settings!r}; give a mapping such as "
-                "{'compressors': FZCodec(abs=1e-3)}"
-            )
-    return {name: dict(settings) for name, settings in encoding.items()}
 
 
 def _close_at_exit(writer: InSituWriter) -> Any:

@@ -106,16 +106,20 @@ class WritingThread:
 
     def _run_core(self, core: CoreTask) -> None:
         start = now()
+        result, failure = None, None
         try:
             result = core.call()
         except BaseException as error:
-            core.future.set_exception(error)
-        else:
-            core.future.set_result(result)
+            failure = error
         end = now()
+        # Recorded first: whoever waits for the future may end the iteration.
         with self._state.lock:
             self._state.recorder.core(core.label, start, end)
         self._state.records.add("core", core.label, None, start, end)
+        if failure is not None:
+            core.future.set_exception(failure)
+        else:
+            core.future.set_result(result)
 
     def _store(self, tasks: list[BlockTask]) -> None:
         state, start = self._state, now()

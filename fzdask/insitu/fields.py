@@ -1,0 +1,172 @@
+"""The fields of a run: their layouts, made from the first arrays, and the steps they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.errors import ConfigError
+from fzdask.insitu.copies import BlockPool, snapshot_encoders
+from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.publication import Publisher
+
+__all__ = ["Fields", "checked_encoding"]
+
+
+def checked_encoding(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The encoding as a dictionary; `ConfigError` where a field has no mapping."""
+    for name, settings in encoding.items():
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"InSituWriter: encoding of {name!r} is {settings!r}; give a mapping such as "
+                "{'compressors': FZCodec(abs=1e-3)}"
+            )
+    return {name: dict(settings) for name, settings in encoding.items()}
+
+
+class Fields:
+    """Layouts and counts of steps. Used by the simulation's thread.
+
+    Parameters
+    ----------
+    encoding : mapping
+        What the user said of each field.
+    publisher : Publisher
+        Its catalogue learns of every new field.
+    share : bool
+        Codebooks are shared.
+    alone : bool
+        No other process writes the store: coordinates of DataArrays are those of the whole.
+    """
+
+    def __init__(
+        self,
+        encoding: Mapping[str, Mapping[str, Any]],
+        publisher: Publisher,
+        share: bool,
+        alone: bool,
+    ) -> None:
+        self._encoding = encoding
+        self._publisher = publisher
+        self._share = share
+        self._alone = alone
+        self._layouts: dict[str, FieldLayout] = {}
+        self.pool = BlockPool()
+        axes = publisher.catalog.axes
+        self.counts = {dim: len(axis.steps) for dim, axis in axes.items()}
+        self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
+        self._last = dict(self.stored_before)
+
+    def __getitem__(self, name: str) -> FieldLayout:
+        return self._layouts[name]
+
+    def index(self, name: str) -> int:
+        """Position of the coming step along the field's step dimension."""
+        return self.counts.get(self._layouts[name].step_dim, 0)
+
+    def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
+        """Whether this step was visible, for all these fields, when the store was opened."""
+        dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
+        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
+
+    def prepare(self, name: str, given: Any, array: NDArray[Any]) -> None:
+        """Make the layout of a field that is new, or compare the array with it.
+
+        Parameters
+        ----------
+        given, array
+            What the user gave (perhaps a DataArray), and its values.
+
+        Raises
+        ------
+        ConfigError
+            Another shape or dtype than before, a bad encoding, a field that comes too late.
+        """
+        layout = self._layouts.get(name)
+        if layout is not None:
+            layout.check(array)
+            return
+        encoding = self._encoding.get(name, {})
+        layout = field_layout(name, array, encoding, self._dims(name, given, array), self._share)
+        done = self.counts.get(layout.step_dim, 0)
+        catalog = self._publisher.catalog
+        if done and name not in catalog.documents and not layout.gaps:
+            raise ConfigError(
+                f"InSituWriter: {name!r} is new after {done} steps, and {layout.dtype} has no "
+                "NaN to mark the steps without it; write it from the first step on, or give "
+                "fill_value= or its own step_dim= in encoding"
+            )
+        with self._publisher.lock:
+            catalog.add_field(layout)
+            if self._alone:
+                self._add_coordinates(given)
+        self._layouts[name] = layout
+        # The first encoding of a process compiles: before the simulation's time counts.
+        if layout.regions:
+            for _ in snapshot_encoders(layout, array, self.pool, copy=False)[0]():
+                pass
+
+    def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
+        """The dimensions that grow with this step.
+
+        Raises
+        ------
+        ConfigError
+            It is no later than the last, or leaves out a field that cannot show that.
+        """
+        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in names))
+        if not dims:
+            raise ConfigError(f"InSituWriter: write({step}, ...) has no fields")
+        for dim in dims:
+            if dim in self._last and step <= self._last[dim]:
+                raise ConfigError(
+                    f"InSituWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
+                    "steps increase, and all fields of a step are written at once"
+                )
+        for name, layout in self._layouts.items():
+            if layout.step_dim in dims and name not in names and not layout.gaps:
+                raise ConfigError(
+                    f"InSituWriter: step {step} leaves out {name!r}, and {layout.dtype} has no "
+                    "NaN to mark that; give fill_value= or its own step_dim= in encoding"
+                )
+        return dims
+
+    def count(self, step: int, dims: Sequence[str]) -> None:
+        """The step was taken: the next one comes after it."""
+        for dim in dims:
+            self.counts[dim] = self.counts.get(dim, 0) + 1
+            self._last[dim] = step
+
+    def _dims(self, name: str, given: Any, array: NDArray[Any]) -> Sequence[str]:
+        own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)
+        if own is not None:
+            dims = tuple(str(d) for d in own)
+            if len(dims) != array.ndim:
+                raise ConfigError(
+                    f"InSituWriter: dims={dims} of {name!r} must name its {array.ndim} axes"
+                )
+            return dims
+        documents = self._publisher.catalog.documents
+        if name in documents:  # continued: as it was
+            return tuple(documents[name]["dimension_names"][1:])
+        whole = self._encoding.get(name, {}).get("shape") or array.shape
+        sizes = {
+            dim: n
+            for document in documents.values()
+            for dim, n in zip(document["dimension_names"], document["shape"], strict=True)
+        }
+        common = tuple(f"dim_{k}" for k in range(array.ndim))
+        fits = all(sizes.get(dim, n) == n for dim, n in zip(common, whole, strict=True))
+        return common if fits else tuple(f"{name}_dim_{k}" for k in range(array.ndim))
+
+    def _add_coordinates(self, given: Any) -> None:
+        """Those of a DataArray's dimensions."""
+        for dim in getattr(given, "dims", ()):
+            if dim in given.coords:
+                coordinate = given.coords[dim]
+                self._publisher.catalog.add_coordinate(
+                    str(dim), np.asarray(coordinate.values), (str(dim),), dict(coordinate.attrs)
+                )

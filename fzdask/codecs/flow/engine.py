@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fzdask.codecs.flow.device import Device
-from fzdask.codecs.flow.lanes import Lane, Lanes
+from fzdask.codecs.flow.lanes import Lanes
 from fzdask.codecs.flow.task import FlowCancelled, FlowError, State, Task
 from fzdask.codecs.flow.timeline import Span, Timeline
 
@@ -28,7 +28,12 @@ class Engine:
     """
 
     def __init__(
-        self, device: Device | None, workers: int, streams: int, timeline: Timeline | None
+        self,
+        device: Device | None,
+        workers: int,
+        streams: int,
+        depth: int,
+        timeline: Timeline | None,
     ) -> None:
         self.device = device
         self.timeline = timeline
@@ -42,7 +47,7 @@ class Engine:
         self._ready: list[tuple[int, Task]] = []
         self._submitted = 0
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="fzdask host")
-        self._lanes = None if device is None else Lanes(self, device, streams)
+        self._lanes = None if device is None else Lanes(self, device, streams, depth)
 
     # For those who submit and wait.
 
@@ -131,18 +136,6 @@ class Engine:
         finally:
             _inside.engine = None
 
-    def begin_launch(self, task: Task, lanes: Lanes) -> Lane | None:
-        """The stream for a task; None if it was dropped meanwhile."""
-        with self.lock:
-            if task.state is not State.READY:
-                return None
-            task.state = State.RUNNING
-            lane = lanes.choose(task)
-            lane.last = task
-            lane.unfinished += 1
-            task.lane = lane
-            return lane
-
     def launched(self, task: Task, event: Any, error: BaseException | None) -> None:
         """A task is on its stream: followers on streams may be put behind it."""
         with self.lock:
@@ -160,8 +153,8 @@ class Engine:
         """The event of a launched task has fired, or waiting for it raised an error."""
         self._note_launched(task, error)
         with self.lock:
-            assert task.lane is not None
-            task.lane.unfinished -= 1
+            assert self._lanes is not None
+            self._lanes.leave(task)
             task.fired = True
             last = [] if error is None or task.error is not None else self._fail(task, error)
             if not task.incomplete:
@@ -262,6 +255,8 @@ class Engine:
                 del self.live[task.sequence]
                 last += task.forget()
         self._ready.clear()
+        if self._lanes is not None:
+            self._lanes.clear()
         return last
 
     def _wake(self) -> None:

@@ -38,13 +38,16 @@ class Flow:
         Host threads. Default: the processors this process may use.
     streams : int
         Streams for device tasks; copies have two of their own.
+    depth : int
+        Most tasks on a stream at once: more hide the time that launching takes, fewer keep the
+        device nearer to program order.
     timeline : Timeline, optional
         Filled with what ran where and when.
 
     Raises
     ------
     FlowError
-        ``workers`` or ``streams`` is no number from 1 on.
+        ``workers``, ``streams`` or ``depth`` is no number from 1 on.
 
     Examples
     --------
@@ -62,14 +65,15 @@ class Flow:
         *,
         workers: int | None = None,
         streams: int = 4,
+        depth: int = 4,
         timeline: Timeline | None = None,
     ) -> None:
         workers = processors() if workers is None else workers
-        for name, value in (("workers", workers), ("streams", streams)):
+        for name, value in (("workers", workers), ("streams", streams), ("depth", depth)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise FlowError(f"Flow: {name}={value!r} must be a whole number from 1 on.")
         self.device = device
-        self._engine = Engine(device, workers, streams, timeline)
+        self._engine = Engine(device, workers, streams, depth, timeline)
         self._numbers = itertools.count()
 
     def data(self, *value: Any, name: str | None = None) -> Data:

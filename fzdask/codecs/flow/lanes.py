@@ -1,17 +1,19 @@
 """The device's side of a flow: streams, the threads that feed them, and those that wait for them.
 
-One thread launches the tasks, one the copies (staging takes its time). Each stream has a thread
-that waits for its events in their order, so no worker ever stands still for the device.
+One thread launches the tasks and one the copies of each direction (staging takes its time). Each
+stream has a thread that waits for its events in their order, so no worker ever stands still for
+the device.
 """
 
 from __future__ import annotations
 
+import heapq
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from fzdask.codecs.flow.data import is_host_array, map_arrays, nbytes_of
 from fzdask.codecs.flow.device import Device
-from fzdask.codecs.flow.task import Task
+from fzdask.codecs.flow.task import State, Task
 
 if TYPE_CHECKING:
     from fzdask.codecs.flow.engine import Engine
@@ -30,8 +32,31 @@ class Lane:
         self.last: Task | None = None
 
 
+class Group:
+    """Streams for tasks or copies of one kind, the thread that feeds them, and what is ready."""
+
+    def __init__(self, names: list[str], device: Device, thread: str) -> None:
+        self.lanes = [Lane(name, device.take_stream()) for name in names]
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"fzdask {thread}")
+        self.ready: list[tuple[int, Task]] = []
+
+    def choose(self, depth: int) -> Lane | None:
+        """The stream for the first task that is ready; None if no task is or no stream has room."""
+        if not self.ready:
+            return None
+        _, task = self.ready[0]
+        free = [lane for lane in self.lanes if lane.unfinished < depth]
+        for other in task.waits:
+            if other.lane in free and other.lane.last is other:
+                return other.lane
+        return min(free, key=lambda lane: lane.unfinished, default=None)
+
+
 class Lanes:
     """All streams of one flow.
+
+    Of the tasks that are ready the first in program order is launched first, on the stream of the
+    last task that it waits for or on the one with least to do.
 
     Parameters
     ----------
@@ -40,46 +65,62 @@ class Lanes:
     device : Device
     streams : int
         For tasks; copies have one stream for each direction.
+    depth : int
+        Most tasks on a stream at once. What is on a stream can no longer be overtaken.
     """
 
-    def __init__(self, engine: Engine, device: Device, streams: int) -> None:
+    def __init__(self, engine: Engine, device: Device, streams: int, depth: int) -> None:
         self.engine = engine
         self.device = device
-        self.compute = [Lane(f"stream {k}", device.take_stream()) for k in range(streams)]
-        self.copies = {kind: Lane(kind, device.take_stream()) for kind in ("upload", "download")}
-        self.launcher = ThreadPoolExecutor(1, thread_name_prefix="fzdask launch")
-        self.mover = ThreadPoolExecutor(1, thread_name_prefix="fzdask copy")
+        self.depth = depth
+        self.groups = {
+            "task": Group([f"stream {k}" for k in range(streams)], device, "launch"),
+            "upload": Group(["upload"], device, "upload"),
+            "download": Group(["download"], device, "download"),
+        }
 
     def dispatch(self, task: Task) -> None:
-        """Launch a task that is ready, as soon as its thread comes to it."""
-        thread = self.launcher if task.kind == "task" else self.mover
-        thread.submit(self.engine.guarded, self._launch, task)
+        """Launch a task that is ready when its turn comes; called with the engine's lock held."""
+        group = self.groups[task.kind]
+        heapq.heappush(group.ready, (task.sequence, task))
+        group.thread.submit(self._launch_next, group)
 
-    def choose(self, task: Task) -> Lane:
-        """The stream of the last task waited for, or the one with least to do.
+    def leave(self, task: Task) -> None:
+        """A task has left its stream, which may have room now; called with the lock held."""
+        lane = task.lane
+        assert lane is not None
+        lane.unfinished -= 1
+        group = self.groups[task.kind]
+        if group.ready:
+            group.thread.submit(self._launch_next, group)
 
-        Called with the lock of the flow held.
-        """
-        if task.kind != "task":
-            return self.copies[task.kind]
-        for other in task.waits:
-            lane = other.lane
-            if lane is not None and lane.last is other and lane in self.compute:
-                return lane
-        return min(self.compute, key=lambda lane: lane.unfinished)
+    def clear(self) -> None:
+        """Forget the tasks that are ready; called with the lock held."""
+        for group in self.groups.values():
+            group.ready.clear()
 
     def close(self) -> None:
         """End the threads and hand back the streams, which must be idle."""
-        for thread in (self.launcher, self.mover):
-            thread.shutdown()
-        for lane in [*self.compute, *self.copies.values()]:
-            lane.waiter.shutdown()
-            self.device.return_stream(lane.stream)
+        for group in self.groups.values():
+            group.thread.shutdown()
+            for lane in group.lanes:
+                lane.waiter.shutdown()
+                self.device.return_stream(lane.stream)
 
-    def _launch(self, task: Task) -> None:
-        lane = self.engine.begin_launch(task, self)
-        if lane is None:
-            return
+    def _launch_next(self, group: Group) -> None:
+        """Launch the first in program order of the tasks that are ready, if a stream has room."""
+        with self.engine.lock:
+            lane = group.choose(self.depth)
+            if lane is None:
+                return
+            _, task = heapq.heappop(group.ready)
+            task.state = State.RUNNING
+            task.lane = lane
+            lane.last = task
+            lane.unfinished += 1
+        self.engine.guarded(self._launch, task, lane)
+
+    def _launch(self, task: Task, lane: Lane) -> None:
         error: BaseException | None = None
         event = None
         try:

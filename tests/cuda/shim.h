@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if !defined(__x86_64__)
@@ -59,7 +60,7 @@ struct Fiber {
 
 struct Block {
   std::vector<Fiber> fibers;
-  std::vector<char> stacks;
+  char *stacks;
   std::vector<std::vector<unsigned char>> shared;
   Fiber main;
   uint3 bid, bdim, gdim;
@@ -107,7 +108,7 @@ inline void to_main(State state) {
 inline void resume(Block &b, unsigned i) {
   cur = &b.fibers[i];
 #ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(&b.main.fake_stack, b.stacks.data() + i * STACK, STACK);
+  __sanitizer_start_switch_fiber(&b.main.fake_stack, b.stacks + i * STACK, STACK);
 #endif
   swap(b.main, *cur);
 #ifdef __SANITIZE_ADDRESS__
@@ -131,8 +132,17 @@ inline void entry() {
   for (;;) to_main(DONE);
 }
 
+// For as many threads as a block can have; touched only as far as they are used.
+inline char *all_stacks() {
+  static std::unique_ptr<char[]> stacks(new char[1024 * STACK]);
+  return stacks.get();
+}
+
 inline void prepare(Block &b, unsigned i) {
-  char *low = b.stacks.data() + i * STACK;
+  char *low = b.stacks + i * STACK;
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(low, STACK);  // of the fiber that was here before
+#endif
 #if defined(__x86_64__)
   char *top = reinterpret_cast<char *>(reinterpret_cast<uintptr_t>(low + STACK) & ~uintptr_t(15));
   void **s = reinterpret_cast<void **>(top);
@@ -220,7 +230,7 @@ template <class F> int launch_blocks(const unsigned *dims, const int *how, F bod
   }
   Block b;
   b.fibers.resize(threads);
-  b.stacks.resize(size_t(threads) * STACK);
+  b.stacks = all_stacks();
   b.gdim = {dims[0], dims[1], dims[2]};
   b.bdim = {dims[3], dims[4], dims[5]};
   b.body = [](void *p) { (*static_cast<F *>(p))(); };

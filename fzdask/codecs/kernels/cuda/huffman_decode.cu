@@ -19,20 +19,19 @@ struct Reader {
   __device__ Reader(const u32 *words, u64 start, u64 end)
       : words(words), next(start), end(end), pending(0), have(0) {
     fill();
+    fill();
   }
-  __device__ void fill() {  // to 32 bits at least
-    while (have <= 32) {
-      u32 word = next < end ? __ldg(words + next) : 0;
-      pending |= static_cast<u64>(word) << (32 - have);
-      next++;
-      have += 32;
-    }
+  __device__ void fill() {
+    u32 word = next < end ? __ldg(words + next) : 0;
+    pending |= static_cast<u64>(word) << (32 - have);
+    next++;
+    have += 32;
   }
   __device__ u32 peek(u32 width) const { return static_cast<u32>(pending >> (64 - width)); }
   __device__ void skip(u32 width) {
     pending <<= width;
     have -= width;
-    fill();
+    if (have <= 32) fill();  // 33 bits at least, whatever is taken next
   }
   __device__ u32 take(u32 width) {  // 1 to 32
     u32 value = peek(width);
@@ -97,6 +96,7 @@ __device__ void decode(const u32 *words, const u64 *starts, u64 groups, u64 n, u
   bool wrong = false;
   u32 run = 0;
   for (u32 done = 0; done < group; done += EACH) {
+#pragma unroll 1
     for (u32 k = 0; k < EACH && done + k < count && !wrong; k++) {
       u64 z = static_cast<u64>(mode);
       if (run) {
@@ -130,7 +130,7 @@ __device__ void decode(const u32 *words, const u64 *starts, u64 groups, u64 n, u
 }
 
 #define DECODE(w, Q)                                                                             \
-  extern "C" __global__ void __launch_bounds__(THREADS)                                          \
+  extern "C" __global__ void __launch_bounds__(THREADS, 8)                                        \
       decode_##w(const u32 *words, const u64 *starts, u64 groups, u64 n, u32 group, i32 mode,    \
                  const u16 *fast, const i32 *slow, u32 slow_size, Q *out, u32 *bad) {            \
     decode(words, starts, groups, n, group, mode, fast, slow, slow_size, out, bad);              \

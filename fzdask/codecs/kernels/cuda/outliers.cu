@@ -109,7 +109,8 @@ KERNEL read_runs(const u8 *bytes, u64 n, const u64 *index, u64 most, u64 *gaps, 
   }
   u64 k = index[i];
   if (size > 9 || v > most || (k % 2 && v == 0)) atomicOr(bad, 1u);
-  (k % 2 ? lengths : gaps)[k / 2] = v > most ? most : v;
+  u64 *to = k % 2 ? lengths : gaps;
+  to[k / 2] = min(v, most);
 }
 EXPORT(read_runs)
 

@@ -1,4 +1,4 @@
-"""What the stage ``interpolate`` does where it interpolates: grids, trials, the section of levels."""
+"""The interpolating part of ``interpolate``: grids, trials of cells, the section of levels."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Attempt:
             if best is None or trial[0] < best[0]:
                 best = trial
         assert best is not None
-        self.bits, (self.plans, self.cells, self.codes, self.work, self.flags, self.missed) = best
+        self.bits, (self.plans, self.cells, self.codes, self.work, self.flags) = best
 
     def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8]:
         flags = np.zeros(values.size, np.uint8)
@@ -157,22 +157,22 @@ class Attempt:
         work = np.empty(n, self.x.dtype)
         half = np.empty(coarse, self.x.dtype)
         flags = self.flags.copy()
-        missed = encoding.encode_coarse(
-            self.coarser, self.starts, self.grids, self.fines, plans, cells, self.levels,
-            self.form.bound, self.largest, self.whole, work, half, codes, flags,
+        bits = encoding.encode_levels(
+            self.x, self.coarser, self.starts, self.grids, self.fines, plans, cells, self.levels,
+            self.levels - 1, 0, self.form.bound, self.largest, self.whole, work, half, codes,
+            flags, min(max(n // 64, 2048), 32768),
         )  # fmt: skip
         counts = np.empty((2, ALPHABET), np.int64)
-        bits = coarse * tuning.code_bits(codes[:coarse], max(coarse, 1), counts)
-        errors = np.empty(min(max(n // 64, 2048), 32768))
-        bits += tuning.estimate_level(self.x, self.grids[0], plans[0], cells[0], work, errors)
-        return int(bits), (plans, cells, codes, work, flags, missed)
+        known = codes[:coarse].astype(np.int64)
+        bits += coarse * tuning.code_bits(known, coarse, counts)
+        return int(bits), (plans, cells, codes, work, flags)
 
     def finish(self, job: Job) -> tuple[NDArray[np.int32], dict[str, Section]]:
         """Encode the finest level; the codes and the side sections."""
-        errors = np.empty(tuning.SAMPLE)
-        encoding.encode_level(
-            self.x, self.grids[0], self.fines[0], self.plans[0], self.cells[0], self.form.bound,
-            self.largest, self.whole, self.work, self.codes, self.flags, errors,
+        encoding.encode_levels(
+            self.x, self.coarser, self.starts, self.grids, self.fines, self.plans, self.cells,
+            self.levels, 0, 0, self.form.bound, self.largest, self.whole,
+            self.work, self.work[:0], self.codes, self.flags, 0,
         )  # fmt: skip
         sections: dict[str, Section] = {"levels": pack_levels(self.plans[: self.levels])}
         sections.update(outlier_sections(self.layout.restored(self.flags), job.bits))

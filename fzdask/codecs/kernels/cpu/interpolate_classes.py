@@ -14,7 +14,7 @@ mask of its odd axes.
 import numpy as np
 from numba import njit
 
-from fzdask.codecs.kernels.cpu.interpolate_splines import add_across, add_along
+from fzdask.codecs.kernels.cpu.interpolate_splines import add_axis
 
 AXES = 4
 CLASSES = 1 << AXES
@@ -117,23 +117,22 @@ def predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, acc):
     """Prediction of consecutive rows of a class, or (``rows`` 1) of a part of one."""
     acc[:] = 0.0
     for d in range(AXES):
-        weight = weights[d]
-        if weight == 0.0:
+        if weights[d] == 0.0:
             continue
         at = SOURCE + 4 * d
         t0, t1, t2 = geo[at + 1], geo[at + 2], geo[at + 3]
-        base = geo[at] + first
-        spline = plan[SPLINE + d]
-        evens = (grid[d] + 1) >> 1
-        if d == 3:
-            base += i0 * t0 + i1 * t1 + i2 * t2 - first
-            add_along(work, base, t2, spline, evens, weight, first, rows, acc)
-        elif d == 2:
-            add_across(work, base + i0 * t0 + i1 * t1, t2, spline, evens, i2, rows, weight, acc)
+        base = geo[at] + i0 * t0 + i1 * t1 + i2 * t2
+        along = d == AXES - 1
+        j, stride, count = i2, t2, rows
+        if d == 0:
+            j, stride, count = i0, t0, np.int64(1)
         elif d == 1:
-            add_across(work, base + i0 * t0 + i2 * t2, t1, spline, evens, i1, 1, weight, acc)
-        else:
-            add_across(work, base + i1 * t1 + i2 * t2, t0, spline, evens, i0, 1, weight, acc)
+            j, stride, count = i1, t1, np.int64(1)
+        if not along:
+            base += first - j * stride
+        evens = (grid[d] + 1) >> 1
+        spline = plan[SPLINE + d]
+        add_axis(work, base, stride, along, spline, evens, j, count, first, weights[d], acc)
 
 
 @njit(nogil=True, cache=True)

@@ -20,60 +20,14 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
     set_geometry,
     set_weights,
 )
-from fzdask.codecs.kernels.cpu.interpolate_tuning import SAMPLE, tune_axes, tune_way
+from fzdask.codecs.kernels.cpu.interpolate_tuning import SAMPLE, level_bits, tune_axes, tune_way
 from fzdask.codecs.kernels.cpu.outliers import GAP, RUN, VALUES, finish
-
-
-@njit(nogil=True, cache=True)
-def encode_level(
-    x, grid, fine, plan, cell, bound, largest, whole, work, codes, flags, errors
-):  # fmt: skip
-    """Tune and encode one level whose coarser grid is decoded at the start of ``work``.
-
-    Returns how many values miss the bound.
-    """
-    offsets = np.zeros(CLASSES, np.int64)
-    geo = np.empty(GEOMETRY, np.int64)
-    weights = np.empty(AXES)
-    acc = np.empty(PART)
-    values = np.empty(PART)
-    means = np.zeros(AXES)
-    active = plan[ACTIVE]
-    class_offsets(grid, active, offsets)
-    tune_axes(x, grid, plan, offsets, work, geo, acc, values, errors, means)
-    missed = 0
-    for k in range(CLASSES - 1):
-        p = CLASS_ORDER[k]
-        if p & ~active:
-            continue
-        set_geometry(grid, fine, active, p, offsets, geo)
-        plan[WAY + p] = BY_WEIGHT
-        if p & (p - 1):
-            tune_way(x, grid, plan, p, work, geo, acc, values, errors, means)
-        set_weights(plan, p, plan[WAY + p], weights)
-        missed += encode_class(
-            x,
-            grid,
-            geo,
-            plan,
-            weights,
-            cell,
-            bound,
-            largest,
-            whole,
-            work,
-            codes,
-            flags,
-            acc,
-            values,
-        )
-    return missed
+from fzdask.codecs.kernels.cpu.symbols import ALPHABET
 
 
 @njit(nogil=True, cache=True)
 def _encode_anchors(x, grid, fine, cell, bound, largest, whole, work, codes, flags):
-    """The coarsest grid: each value predicted by the one before; returns how many miss."""
-    missed = 0
+    """The coarsest grid: each value predicted by the one before."""
     acc = np.zeros(1)
     value = np.empty(1)
     at = 0
@@ -87,42 +41,86 @@ def _encode_anchors(x, grid, fine, cell, bound, largest, whole, work, codes, fla
                     if quantize(value, acc, cell, 1.0 / cell, bound, largest, whole, c, y):
                         place = start + i3 * fine[3]
                         flag(value, acc, bound, largest, whole, c, y, flags, place, 0, 0, 1)
-                        missed += 1
                     acc[0] = np.float64(y[0])
                     at += 1
-    return missed
 
 
 @njit(nogil=True, cache=True)
-def encode_coarse(
-    coarser, starts, grids, fines, plans, cells, levels, bound, largest, whole, work, half, codes,
-    flags,
+def encode_levels(
+    x, coarser, starts, grids, fines, plans, cells, levels, first, last, bound, largest, whole,
+    work, half, codes, flags, samples,
 ):  # fmt: skip
-    """Encode all levels but the finest; returns how many values miss the bound.
+    """Tune and encode some levels, coarse ones first.
 
-    The grid of level 1 is left, decoded, at the start of ``work``.
+    Parameters
+    ----------
+    x, coarser, starts
+        The array, and the coarser grids as :func:`plan_grids` makes them.
+    grids, fines, plans, cells
+        Of each level: shape, strides in the array, plan, width of the cells.
+    first, last : int
+        The coarsest level to encode (``levels - 1``: with the coarsest grid) and the finest.
+    bound, largest, whole
+        See :func:`~fzdask.codecs.kernels.cpu.interpolate_classes.quantize`.
+    work, half
+        Room for the array and for the grid of level 1; the grid that level ``first`` is
+        predicted from is at the start of one or the other: ``work`` for even levels.
+    codes, flags : int32, uint8
+        Get the codes, and a 1 where a value misses the bound.
+    samples : int
+        With any, level ``last`` is only tuned, and its size estimated from so many values.
+
+    Returns
+    -------
+    int
+        Estimated bits of level ``last``, in units of 2**-8; 0 without samples.
     """
-    errors = np.empty(SAMPLE)
+    errors = np.empty(max(SAMPLE, samples))
+    sampled = np.empty(samples, np.int64)
+    counts = np.empty((2, ALPHABET), np.int64)
     offsets = np.zeros(CLASSES, np.int64)
-    grid = grids[levels]
-    size = grid[0] * grid[1] * grid[2] * grid[3]
-    x = coarser[starts[levels] : starts[levels] + size]
-    room = work if levels % 2 else half
-    missed = _encode_anchors(
-        x, grid, fines[levels], cells[levels - 1], bound, largest, whole, room, codes, flags
-    )
-    for level in range(levels - 1, 0, -1):
-        grid, plan = grids[level], plans[level]
-        size = grid[0] * grid[1] * grid[2] * grid[3]
-        x = coarser[starts[level] : starts[level] + size]
-        room = half if level % 2 else work
-        missed += encode_level(
-            x, grid, fines[level], plan, cells[level], bound, largest, whole, room, codes, flags,
-            errors,
+    geo = np.empty(GEOMETRY, np.int64)
+    weights = np.empty(AXES)
+    acc = np.empty(PART)
+    values = np.empty(PART)
+    means = np.zeros(AXES)
+    axis_bits = np.zeros(AXES, np.int64)
+    if first == levels - 1:
+        room = work if levels % 2 else half
+        _encode_anchors(
+            coarser[starts[levels] :], grids[levels], fines[levels], cells[first], bound, largest,
+            whole, room, codes, flags,
         )  # fmt: skip
-        class_offsets(grid, plan[ACTIVE], offsets)
-        merge(room, grid, plan[ACTIVE], offsets, work if level % 2 else half)
-    return missed
+    for level in range(first, last - 1, -1):
+        grid, plan, cell = grids[level], plans[level], cells[level]
+        source = x if level == 0 else coarser[starts[level] :]
+        room = half if level % 2 else work
+        estimating = samples > 0 and level == last
+        active = plan[ACTIVE]
+        class_offsets(grid, active, offsets)
+        tune_axes(
+            source, grid, plan, cell, offsets, room, geo, acc, values,
+            errors if estimating else errors[:SAMPLE], sampled if estimating else sampled[:0],
+            counts, means, axis_bits,
+        )  # fmt: skip
+        if estimating:
+            return level_bits(grid, plan, axis_bits)
+        for k in range(CLASSES - 1):
+            p = CLASS_ORDER[k]
+            if p & ~active:
+                continue
+            set_geometry(grid, fines[level], active, p, offsets, geo)
+            plan[WAY + p] = BY_WEIGHT
+            if p & (p - 1):
+                tune_way(source, grid, plan, p, room, geo, acc, values, errors[:SAMPLE], means)
+            set_weights(plan, p, plan[WAY + p], weights)
+            encode_class(
+                source, grid, geo, plan, weights, cell, bound, largest, whole, room, codes, flags,
+                acc, values,
+            )  # fmt: skip
+        if level > 0:
+            merge(room, grid, active, offsets, work if level % 2 else half)
+    return np.int64(0)
 
 
 @njit(nogil=True, cache=True)

@@ -49,85 +49,76 @@ def rule_of(spline, j, evens):
 
 @njit(nogil=True, cache=True)
 def _add_taps(source, at, stride, rule, weight, acc):
-    """``acc[i] += sum over t of (WEIGHTS[rule, t] * weight) * source[at + t * stride + i]``."""
+    """Add a rule's neighbours, at ``source[at + t * stride + i]`` for ``acc[i]``, in pairs.
+
+    ``acc + (c[0] * s[0] + c[1] * s[1])`` and so on, then one that is left; ``c`` is the product
+    of the rule's weight and the given one.
+    """
     n = acc.size
     taps = TAPS[rule]
-    c0 = WEIGHTS[rule, 0] * weight
-    s0 = source[at : at + n]
-    if taps == 1:
-        for i in range(n):
-            acc[i] += c0 * np.float64(s0[i])
-        return
-    c1 = WEIGHTS[rule, 1] * weight
-    s1 = source[at + stride : at + stride + n]
-    if taps == 2:
+    for t in range(0, taps - 1, 2):
+        c0 = WEIGHTS[rule, t] * weight
+        c1 = WEIGHTS[rule, t + 1] * weight
+        s0 = source[at : at + n]
+        s1 = source[at + stride : at + stride + n]
         for i in range(n):
             acc[i] += c0 * np.float64(s0[i]) + c1 * np.float64(s1[i])
-        return
-    c2 = WEIGHTS[rule, 2] * weight
-    s2 = source[at + 2 * stride : at + 2 * stride + n]
-    if taps == 3:
+        at += 2 * stride
+    if taps & 1:
+        c0 = WEIGHTS[rule, taps - 1] * weight
+        s0 = source[at : at + n]
         for i in range(n):
-            acc[i] += (c0 * np.float64(s0[i]) + c1 * np.float64(s1[i])) + c2 * np.float64(s2[i])
-        return
-    c3 = WEIGHTS[rule, 3] * weight
-    s3 = source[at + 3 * stride : at + 3 * stride + n]
-    if taps == 4:
-        for i in range(n):
-            acc[i] += (
-                (c0 * np.float64(s0[i]) + c1 * np.float64(s1[i])) + c2 * np.float64(s2[i])
-            ) + c3 * np.float64(s3[i])
-        return
-    c4 = WEIGHTS[rule, 4] * weight
-    c5 = WEIGHTS[rule, 5] * weight
-    s4 = source[at + 4 * stride : at + 4 * stride + n]
-    s5 = source[at + 5 * stride : at + 5 * stride + n]
-    for i in range(n):
-        acc[i] += (
-            (
-                ((c0 * np.float64(s0[i]) + c1 * np.float64(s1[i])) + c2 * np.float64(s2[i]))
-                + c3 * np.float64(s3[i])
-            )
-            + c4 * np.float64(s4[i])
-        ) + c5 * np.float64(s5[i])
+            acc[i] += c0 * np.float64(s0[i])
 
 
 @njit(nogil=True, cache=True)
-def add_across(source, base, stride, spline, evens, j, rows, weight, acc):
-    """Add the prediction of consecutive rows ``j``, ... along the axis that counts them."""
-    n = acc.size // rows
-    at = 0
-    while at < rows:
-        rule = rule_of(spline, j + at, evens)
-        end = at + 1
-        while end < rows and rule_of(spline, j + end, evens) == rule:
-            end += 1
-        start = base + (j + at + 1 - LEFT[rule]) * stride
-        _add_taps(source, start, stride, rule, weight, acc[at * n : end * n])
-        at = end
+def _add_point(source, at, rule, weight, acc, i):
+    """As :func:`_add_taps` for one value and neighbours side by side."""
+    taps = TAPS[rule]
+    for t in range(0, taps - 1, 2):
+        c0 = WEIGHTS[rule, t] * weight
+        c1 = WEIGHTS[rule, t + 1] * weight
+        acc[i] += c0 * np.float64(source[at + t]) + c1 * np.float64(source[at + t + 1])
+    if taps & 1:
+        acc[i] += (WEIGHTS[rule, taps - 1] * weight) * np.float64(source[at + taps - 1])
 
 
 @njit(nogil=True, cache=True)
-def add_along(source, base, stride, spline, evens, weight, first, rows, acc):
-    """Add the prediction along the rows themselves, of each the part from ``first`` on."""
+def add_axis(source, base, stride, along, spline, evens, j, rows, first, weight, acc):
+    """Add the prediction of some rows along one axis to ``acc``.
+
+    Parameters
+    ----------
+    source, base, stride
+        The class that is even along the axis; where row 0 of it, or the row that is to be
+        predicted from (``along``), begins; from one row to the next.
+    along : bool
+        The axis is that of the rows, of which ``first`` is where they begin. Otherwise it counts
+        the rows from ``j`` on; rows that lie across it (``rows`` 1) have the same ``j``.
+    spline, evens
+        The kind of spline, and how many even points the axis has.
+    """
     n = acc.size // rows
-    if spline == LINEAR:
-        rule, low, high = MIDDLE, 0, evens - 1
-    elif spline == SEXTIC:
-        rule, low, high = SIX, 2, evens - 3
-    else:
-        rule, low, high = FOUR_NATURAL if spline == NATURAL else FOUR, 1, evens - 2
-    low = min(max(low - first, 0), n)
-    high = max(min(high - first, n), low)
+    if not along:
+        at = 0
+        while at < rows:
+            rule = rule_of(spline, j + at, evens)
+            end = at + 1
+            while end < rows and rule_of(spline, j + end, evens) == rule:
+                end += 1
+            start = base + (j + at + 1 - LEFT[rule]) * stride
+            _add_taps(source, start, stride, rule, weight, acc[at * n : end * n])
+            at = end
+        return
+    rule = rule_of(spline, 4, 9)  # the one in the middle
+    low = min(max(LEFT[rule] - 1 - first, 0), n)
+    high = max(min(evens - TAPS[rule] + LEFT[rule] - first, n), low)
     for row in range(rows):
         at = base + row * stride + first + 1
         to = row * n
         if high > low:
             _add_taps(source, at + low - LEFT[rule], 1, rule, weight, acc[to + low : to + high])
-        for i in range(n - (high - low)):
-            i = i if i < low else i + high - low
+        for k in range(n - (high - low)):
+            i = k if k < low else k + high - low
             r = rule_of(spline, first + i, evens)
-            total = 0.0
-            for t in range(TAPS[r]):
-                total += (WEIGHTS[r, t] * weight) * np.float64(source[at + i - LEFT[r] + t])
-            acc[to + i] += total
+            _add_point(source, at + i - LEFT[r], r, weight, acc, to + i)

@@ -15,7 +15,6 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
     BY_WEIGHT,
     CLASSES,
     GEOMETRY,
-    PART,
     SIZE,
     SPLINE,
     START,
@@ -122,14 +121,15 @@ def choose_active(x, grid, cell, codes, counts):
     for d in range(AXES):
         if grid[d] < 2:
             continue
-        near[d] = 0
         wide[d] = np.int64(1) << 60
-        if grid[d] > 2:
-            used = _axis_codes(x, grid, d, 1, cell, codes)
-            near[d] = code_bits(codes[:used], 1, counts)
-        if grid[d] > 4:
-            used = _axis_codes(x, grid, d, 2, cell, codes)
-            wide[d] = code_bits(codes[:used], 1, counts)
+        for apart in range(1, 3):
+            if grid[d] > 2 * apart:
+                used = _axis_codes(x, grid, d, apart, cell, codes)
+                bits = code_bits(codes[:used], 1, counts)
+                if apart == 1:
+                    near[d] = bits
+                else:
+                    wide[d] = bits
         if best < 0 or near[d] < near[best]:
             best = d
     active = 0
@@ -220,8 +220,14 @@ def _mean_size(errors):
 
 
 @njit(nogil=True, cache=True)
-def tune_axes(x, grid, plan, offsets, work, geo, acc, values, errors, means):
-    """Choose the spline of each halved axis and the weights of the axes."""
+def tune_axes(
+    x, grid, plan, cell, offsets, work, geo, acc, values, errors, codes, counts, means, axis_bits
+):  # fmt: skip
+    """Choose the spline of each halved axis and the weights of the axes.
+
+    ``codes`` gets the sampled codes with each axis's spline, ``axis_bits`` their estimated size;
+    with no room for codes, neither.
+    """
     weights = np.empty(AXES)
     active = plan[ACTIVE]
     best = np.inf
@@ -243,6 +249,14 @@ def tune_axes(x, grid, plan, offsets, work, geo, acc, values, errors, means):
             if mean < means[d]:
                 means[d] = mean
                 chosen = spline
+                many = 0
+                for i in range(min(used, codes.size)):
+                    r = np.rint(errors[i] / cell)
+                    if np.abs(r) <= FAR:
+                        codes[many] = np.int64(r)
+                        many += 1
+                if codes.size:
+                    axis_bits[d] = code_bits(codes[:many], PIECE, counts)
         plan[SPLINE + d] = chosen
         best = min(best, means[d])
     for d in range(AXES):
@@ -271,45 +285,21 @@ def tune_way(x, grid, plan, p, work, geo, acc, values, errors, means):
 
 
 @njit(nogil=True, cache=True)
-def estimate_level(x, grid, plan, cell, work, errors):
-    """Bits of a level, in units of 2**-8, from its coarser grid decoded at the start of ``work``.
+def level_bits(grid, plan, axis_bits):
+    """Estimated bits of a level, in units of 2**-8.
 
     A class of several odd axes is taken to cost what the best of them costs alone.
     """
-    offsets = np.zeros(CLASSES, np.int64)
-    geo = np.empty(GEOMETRY, np.int64)
-    weights = np.empty(AXES)
-    acc = np.empty(PART)
-    values = np.empty(PART)
-    means = np.zeros(AXES)
-    counts = np.empty((2, ALPHABET), np.int64)
-    codes = np.empty(errors.size, np.int64)
-    active = plan[ACTIVE]
-    class_offsets(grid, active, offsets)
-    tune_axes(x, grid, plan, offsets, work, geo, acc, values, errors, means)
-    cost = np.zeros(AXES, np.int64)
-    for d in range(AXES):
-        if active >> d & 1:
-            set_geometry(grid, grid, active, 1 << d, offsets, geo)
-            set_weights(plan, 1 << d, ALONE + d, weights)
-            used = _sample_class(x, grid, geo, plan, weights, work, acc, values, errors)
-            many = 0
-            for i in range(used):
-                r = np.rint(errors[i] / cell)
-                if np.abs(r) <= FAR:
-                    codes[many] = np.int64(r)
-                    many += 1
-            cost[d] = code_bits(codes[:many], PIECE, counts)
     bits = np.int64(0)
     for p in range(1, CLASSES):
-        if p & ~active:
+        if p & ~plan[ACTIVE]:
             continue
         least = np.int64(1) << 60
         size = np.int64(1)
         for d in range(AXES):
-            size *= class_length(grid[d], active, p, d)
+            size *= class_length(grid[d], plan[ACTIVE], p, d)
             if p >> d & 1:
-                least = min(least, cost[d])
+                least = min(least, axis_bits[d])
         bits += size * least
     return bits
 

@@ -183,11 +183,11 @@ def _narrow_axes(data: NDArray[Any], form: Form, job: Job) -> int:
     """Subset of axes whose differences need the fewest bit planes in a sample."""
     folded = folded_shape(form.shape)
     sample, inv = job.sample if job.sample is not None else (data, 1.0)
-    if hasattr(sample, "difference_costs"):  # on a device, which samples by itself
-        return choose_axes(sample, folded, inv, job.forced)
     if not folded:
         return 0
     blocks = FEW_BLOCKS if len(folded) == MAX_AXES else BLOCKS
+    if hasattr(sample, "narrowest_axes"):  # an array on a device is sampled there
+        return int(sample.narrowest_axes(folded, job.forced, blocks))
     return int(width_sampling.narrowest_axes(sample, job.forced, _lengths(folded), inv, blocks))
 
 
@@ -198,11 +198,14 @@ def choose_orders(
 
     Samples as :func:`choose_axes`; where an axis is shorter than three, that chooses.
     """
-    if not folded or min(folded) < 3 or hasattr(data, "difference_costs"):
+    if not folded or min(folded) < 3:
         return choose_axes(data, folded, inv, forced)
     samples = min(max(data.size // 256, 256), 2048, data.size)
-    costs = np.zeros(3 ** len(folded), np.int64)
-    sampling_twice.order_costs(data, forced, _lengths(folded), inv, LIMITS[8], samples, costs)
+    if hasattr(data, "order_costs"):
+        costs = data.order_costs(folded, forced, samples)
+    else:
+        costs = np.zeros(3 ** len(folded), np.int64)
+        sampling_twice.order_costs(data, forced, _lengths(folded), inv, LIMITS[8], samples, costs)
     if not costs.any():
         return (1 << len(folded)) - 1
     best = int(costs.argmin())

@@ -33,7 +33,7 @@ def test_every_residual_survives_a_book_that_knows_only_zero(dtype, size):
     coded = Symbols.of(residual)
     coding = Coding(book, int(huffman.coded_bits(coded.counts, book.lengths)), coded.counts)
     with pytest.MonkeyPatch.context() as patch:  # it would prefer a book of the chunk's own
-        patch.setattr("fzdask.codecs.stages.huffman._choose", lambda *_: coding)
+        patch.setattr("fzdask.codecs.stages.huffman.choose_coding", lambda *_: coding)
         got = stage.encode(coded, Form((size,), residual.dtype), job)
     raw = {name: np.frombuffer(data, np.uint8) for name, data in got.sections.items()}
     assert "codebook_name" in raw

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
+from fzdask.codecs.kernels.cpu.scratch import scratch
 from fzdask.codecs.stages.base import (
     ArrayStage,
     Encoded,
@@ -69,7 +70,7 @@ class Huffman(ArrayStage):
         book = coding.book
         if coding.bits < 0:  # the kernel would write past the words
             raise AssertionError("huffman: the chosen codebook cannot code this chunk")
-        words = np.empty(coding.bits // 32 + groups + 2, np.uint32)
+        words = scratch(coding.bits // 32 + groups + 2, np.uint32)
         sizes = np.empty(groups, np.uint16)
         used = huffman.encode(coded.z, coded.wide, self.group, book.mode, book.codes, words, sizes)
         params = bytes([self.group.bit_length() - 1])
@@ -121,9 +122,10 @@ class Huffman(ArrayStage):
         if starts[-1] * 4 != data.size or (groups and not sizes.view("<u2").all()):
             raise FormatError("fzdask stream: huffman groups do not fill the payload; damaged.")
         # Zero words behind the payload: no group, however wrong, can read past them.
-        words = np.zeros(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
+        words = scratch(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
         words[: data.size // 4] = data.view("<u4")
-        out = np.empty(form.size, np.uint16 if book.narrow else form.dtype)
+        words[data.size // 4 :] = 0
+        out = scratch(form.size, np.uint16 if book.narrow else form.dtype)
         fast, slow = book.decoding_tables
         several = mode < 0 and groups >= 4 and slow[codebook.SLOW_CLASSES] < huffman.WIDE_BOOK
         table = book.several_table if several else NO_TABLE

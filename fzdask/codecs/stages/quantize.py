@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import lattice, outliers
 from fzdask.codecs.kernels.cpu.difference import new_state
+from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
@@ -90,8 +91,8 @@ def quantize_to_residual(
     lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
-    runs = np.empty(data.size + 32, np.uint8)
-    values = np.empty(data.size, job.bits.dtype)
+    runs = reserve(data.size + 32, np.uint8)
+    values = reserve(data.size, job.bits.dtype)
     out: Any
     if data.dtype.kind == "f":
         step, inv = steps(bound)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import symbols
 from fzdask.codecs.kernels.cpu.difference import TILE
+from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
 
 __all__ = ["Symbols"]
 
@@ -36,8 +37,8 @@ class Symbols:
     def empty(cls, size: int) -> Symbols:
         """Room for that many; pages of the wide list are touched only as it fills."""
         return cls(
-            np.empty(size, np.uint16),
-            np.empty(size, np.uint64),
+            scratch(size, np.uint16),
+            reserve(size, np.uint64),
             np.zeros((4, symbols.ALPHABET), np.int64),
         )
 

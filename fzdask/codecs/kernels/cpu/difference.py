@@ -11,21 +11,30 @@ so that the first value of a line costs once, not twice.
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu.symbols import load
+from fzdask.codecs.kernels.cpu.lanes import LANES, add, load, running_sum, store
+from fzdask.codecs.kernels.cpu.scratch import aligned_empty, scratch
+from fzdask.codecs.kernels.cpu.symbols import load as load_residuals
 
 TILE = 2048  # elements; three int32 tiles and the input fit in a 32 KiB L1 cache
-HALO = 64  # strides below this keep their history in front of the tile, others in a ring
+# Strides up to this keep their history in front of the tile, others in a ring. Neighbouring
+# buffers are then 2 KiB apart modulo a page: loads do not wait for stores of like addresses.
+HALO = 512
+_ROW = HALO + TILE + LANES  # a vector may run past the end of a tile
 
 
 def new_state(dtype: Any, strides: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Tile buffers and ring histories for one pass over an array."""
-    bufs = np.zeros((len(strides) + 1, HALO + TILE), dtype)
-    rings = [s if s >= HALO else 0 for s in strides]
-    return bufs, np.zeros(sum(rings), dtype)
+    """Tile buffers and ring histories for one pass over an array.
+
+    What is in them does not matter: the first values of an axis have no history.
+    """
+    rows = (len(strides) + 1) * _ROW
+    rings = sum(int(s) for s in strides if s > HALO)
+    many = rows + rings
+    memory = scratch(many, dtype) if rings else aligned_empty(many, dtype)
+    return memory[:rows].reshape(-1, _ROW), memory[rows:]
 
 
 @njit(nogil=True, cache=True)
@@ -48,7 +57,7 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
         src = bufs[k][HALO : HALO + m]
         last = k == nd - 1
         dst = out if last else bufs[k + 1][HALO : HALO + m]
-        if s < HALO:
+        if s <= HALO:
             old = bufs[k][HALO - s : HALO + m - s]
             for i in range(m):
                 dst[i] = src[i] - old[i]
@@ -57,18 +66,17 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
                 for i in range(max(start, 0), min(start + lead, m)):
                     dst[i] = src[i]
                 start += span
-            row = bufs[k]
-            for j in range(s):
-                row[HALO - s + j] = row[HALO + m - s + j]
+            _keep_history(bufs[k], s, m)
         else:
             i = 0
+            p = pos % s
+            w = pos % span
             while i < m:
-                p = (pos + i) % s
                 n = min(m - i, s - p)
                 h = hist[ring + p : ring + p + n]
                 a = src[i : i + n]
                 d = dst[i : i + n]
-                if (pos + i) % span < lead:
+                if w < lead:
                     for j in range(n):
                         d[j] = a[j]
                         h[j] = a[j]
@@ -78,11 +86,20 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
                         d[j] = v - h[j]
                         h[j] = v
                 i += n
+                p = 0
+                w = w + n if w + n < span else 0
             ring += s
     if nd == 0:
         src = bufs[0][HALO : HALO + m]
         for i in range(m):
             out[i] = src[i]
+
+
+@njit(nogil=True, cache=True)
+def _keep_history(row, s, m):
+    """Move the last ``s`` values of a tile in front of the next one."""
+    for j in range(s):
+        row[HALO - s + j] = row[HALO + m - s + j]
 
 
 @njit(nogil=True, cache=True)
@@ -94,71 +111,70 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
     m = residual.size
     nd = strides.size
     ring = 0
-    load(residual, bufs[0][HALO : HALO + m])
+    load_residuals(residual, bufs[0][HALO : HALO + m])
     for k in range(nd):
         s = strides[k]
         span = spans[k]
         lead = _lead(strides, k, k + 1)  # second differences are undone first
-        src = bufs[k][HALO : HALO + m]
-        row = bufs[k + 1]
-        dst = row[HALO : HALO + m]
-        if s < HALO:
-            r = pos % span
-            i = 0
-            while i < m:
-                if r < lead:
-                    n = min(lead - r, m - i)
-                    a = src[i : i + n]
-                    d = dst[i : i + n]
-                    for j in range(n):
-                        d[j] = a[j]
-                    i += n
-                    r += n
-                else:
-                    n = min(span - r, m - i)
-                    if s == 1:
-                        a = src[i : i + n]
-                        d = dst[i : i + n]
-                        acc = np.int64(row[HALO + i - 1])
-                        for j in range(n):
-                            acc += a[j]
-                            d[j] = acc
-                        i += n
-                        r += n
-                    else:
-                        while n > 0:  # runs of s values depend only on the run before
-                            c = min(s, n)
-                            a = src[i : i + c]
-                            o = row[HALO + i - s : HALO + i - s + c]
-                            d = dst[i : i + c]
-                            for j in range(c):
-                                d[j] = a[j] + o[j]
-                            i += c
-                            r += c
-                            n -= c
-                if r >= span:
-                    r -= span
-            for j in range(s):
-                row[HALO - s + j] = row[HALO + m - s + j]
+        src = bufs[k]
+        dst = bufs[k + 1]
+        if s <= HALO:
+            _inverse_near(src, dst, s, lead, span, pos, m)
+            _keep_history(dst, s, m)
+            continue
+        i = 0
+        p = pos % s
+        w = pos % span
+        while i < m:
+            n = min(m - i, s - p)
+            h = hist[ring + p : ring + p + n]
+            a = src[HALO + i : HALO + i + n]
+            d = dst[HALO + i : HALO + i + n]
+            if w < lead:
+                for j in range(n):
+                    d[j] = a[j]
+                    h[j] = a[j]
+            else:
+                for j in range(n):
+                    v = a[j] + h[j]
+                    d[j] = v
+                    h[j] = v
+            i += n
+            p = 0
+            w = w + n if w + n < span else 0
+        ring += s
+
+
+@njit(nogil=True, cache=True)
+def _inverse_near(src, dst, s, lead, span, pos, m):
+    """Sums along an axis of a short stride.
+
+    Vectors run past the end of a span; what they leave there is written over next.
+    """
+    w = pos % span
+    i = HALO
+    end = HALO + m
+    while i < end:
+        if w < lead:  # the first values of a span stand for themselves
+            n = min(lead - w, end - i)
+            for j in range(i, i + n):
+                dst[j] = src[j]
+        elif s == 1:
+            n = min(span - w, end - i)
+            before = load(dst, i - LANES)
+            for j in range(i, i + n, LANES):
+                before = running_sum(load(src, j), before)
+                store(dst, j, before)
         else:
-            i = 0
-            while i < m:
-                p = (pos + i) % s
-                n = min(m - i, s - p)
-                h = hist[ring + p : ring + p + n]
-                a = src[i : i + n]
-                d = dst[i : i + n]
-                if (pos + i) % span < lead:
-                    for j in range(n):
-                        d[j] = a[j]
-                        h[j] = a[j]
-                else:
-                    for j in range(n):
-                        v = a[j] + h[j]
-                        d[j] = v
-                        h[j] = v
-                i += n
-            ring += s
+            n = min(span - w, end - i)
+            if s >= LANES:
+                for j in range(i, i + n, LANES):
+                    store(dst, j, add(load(src, j), load(dst, j - s)))
+            else:
+                for j in range(i, i + n):
+                    dst[j] = src[j] + dst[j - s]
+        i += n
+        w = w + n if w + n < span else 0
 
 
 @njit(nogil=True, cache=True)
@@ -168,7 +184,7 @@ def forward(lattice, strides, spans, bufs, hist, out):
     pos = 0
     while pos < n:
         m = min(TILE, n - pos)
-        load(lattice[pos : pos + m], bufs[0][HALO : HALO + m])
+        load_residuals(lattice[pos : pos + m], bufs[0][HALO : HALO + m])
         forward_tile(bufs, hist, strides, spans, pos, m, out[pos : pos + m])
         pos += m
 
@@ -182,5 +198,5 @@ def inverse(residual, strides, spans, bufs, hist, out):
     while pos < n:
         m = min(TILE, n - pos)
         inverse_tile(residual[pos : pos + m], bufs, hist, strides, spans, pos)
-        load(bufs[nd][HALO : HALO + m], out[pos : pos + m])
+        load_residuals(bufs[nd][HALO : HALO + m], out[pos : pos + m])
         pos += m

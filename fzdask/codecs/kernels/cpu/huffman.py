@@ -9,32 +9,30 @@ one run symbol with raw length bits, so a constant stretch costs far below one b
 import numpy as np
 from numba import njit
 
-from fzdask.codecs.kernels.cpu.codebook import (
-    LONG_CODE,
-    MAX_LENGTH,
-    NO_CODE,
-    SLOW_BASE,
-    SLOW_ORDER,
-    TABLE_BITS,
-)
+from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
+from fzdask.codecs.kernels.cpu.huffman_decode import WIDE_BOOK, decode
+from fzdask.codecs.kernels.cpu.lanes import FLAGS, differing
 from fzdask.codecs.kernels.cpu.symbols import (
     DIRECT,
     ESCAPE,
     ESCAPE_BITS,
+    NOT_SMALL,
+    PAIRS,
     RUN,
+    SMALL,
+    SMALL_BITS,
     WIDE,
-    class_base,
     exponent,
     extra_bits,
-    store,
     symbol_of,
+    trailing_zeros,
 )
 
-_LANES = 0x1_0001_0001
-_NOT_DIRECT = (0xFFFF & ~((DIRECT << 4) - 1)) * _LANES  # bits no short direct symbol's entry has
-_AHEAD = 9  # values that three look-ups may write
-_BAD = np.uint64(2**64 - 1)
-WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
+__all__ = ["WIDE_BOOK", "coded_bits", "count_runs", "decode", "encode"]
+
+MANY_LARGE = 1 << (MAX_LENGTH - 5)  # values that are not small: too many for pairs
+FEW_VALUES = 1 << 13  # a table of pairs takes 3 us
+_RUNS, _SINGLE, _PAIRS, _FOURS = range(4)
 
 
 @njit(nogil=True, cache=True)
@@ -46,29 +44,47 @@ def count_runs(z, wide, chunk, every, mode, counts):
     n = z.size
     taken = 0
     used = 0
+    short = np.zeros(FLAGS, np.int64)
     for start in range(0, n, chunk):
         end = min(n, start + chunk)
         if (start // chunk) % every:
             for i in range(start, end):
                 used += np.int64(z[i] == WIDE)
             continue
-        i = start
-        while i < end:
-            if z[i] == mode:
-                j = i + 1
-                while j < end and z[j] == mode:
-                    j += 1
-                counts[RUN + exponent(j - i)] += 1
-                i = j
-            else:
-                u = np.uint64(z[i])
+        last = start - 1
+        for i in range(start, end, FLAGS):
+            others = _others(z, i, end, mode)
+            while others:
+                at = i + trailing_zeros(others)
+                others &= others - np.uint64(1)
+                run = at - last - 1
+                last = at
+                if run < FLAGS:
+                    short[run] += 1
+                else:
+                    counts[RUN + exponent(run)] += 1
+                u = np.uint64(z[at])
                 if u == WIDE:
                     u = wide[used]
                     used += 1
                 counts[symbol_of(u)] += 1
-                i += 1
+        if end - last > 1:
+            counts[RUN + exponent(end - last - 1)] += 1
         taken += end - start
+    for run in range(1, FLAGS):
+        counts[RUN + exponent(run)] += short[run]
     return taken
+
+
+@njit(nogil=True, cache=True)
+def _others(z, i, end, mode):
+    """Which of the next ``FLAGS`` values before ``end`` are not ``mode``, as bits."""
+    if end - i >= FLAGS:
+        return differing(z, i, mode)
+    flags = np.uint64(0)
+    for k in range(end - i):
+        flags |= np.uint64(z[i + k] != mode) << np.uint64(k)
+    return flags
 
 
 @njit(nogil=True, cache=True)
@@ -128,24 +144,63 @@ _put_symbol_inline = njit(nogil=True, inline="always")(_put_symbol.py_func)
 @njit(nogil=True, cache=True)
 def encode(z, wide, chunk, mode, codes, words, sizes):
     """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written."""
-    classes = 0
-    for s in range(DIRECT, RUN):
-        if codes[s] != NO_CODE:
-            classes += 1 << (MAX_LENGTH - np.int64(codes[s] & np.uint32(255)))
     n = z.size
+    way = _way_to_encode(n, mode, codes)
+    pair_codes = np.empty(PAIRS if way == _PAIRS else 0, np.uint32)
+    pair_lengths = np.empty(pair_codes.size, np.uint8)
+    if way == _PAIRS:
+        _fill_pairs(codes, pair_codes, pair_lengths)
+    run_codes = np.empty(FLAGS, np.uint32)
+    run_lengths = np.empty(FLAGS, np.uint32)
+    if way == _RUNS:
+        _fill_runs(codes, run_codes, run_lengths)
     w = 0
     used = 0
     for c in range(sizes.size):
         first = w
         part = z[c * chunk : min(n, (c + 1) * chunk)]
-        if mode >= 0:
-            w, used = _encode_runs(part, wide, used, mode, codes, words, w)
-        elif classes >= WIDE_BOOK:
+        if way == _RUNS:
+            w, used = _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w)
+        elif way == _SINGLE:
             w, used = _encode_single(part, wide, used, codes, words, w)
+        elif way == _PAIRS:
+            w, used = _encode_pairs(part, wide, used, codes, pair_codes, pair_lengths, words, w)
         else:
             w, used = _encode_fours(part, wide, used, codes, words, w)
         sizes[c] = w - first
     return w
+
+
+@njit(nogil=True, cache=True)
+def _way_to_encode(n, mode, codes):
+    """The quickest way for values of which the lengths of their codes tell how they spread."""
+    if mode >= 0:
+        return _RUNS
+    classes = 0
+    large = 0
+    for s in range(SMALL, RUN):
+        if codes[s] != NO_CODE:
+            share = 1 << (MAX_LENGTH - np.int64(codes[s] & np.uint32(255)))
+            large += share
+            classes += share if s >= DIRECT else 0
+    if classes >= WIDE_BOOK:
+        return _SINGLE
+    return _PAIRS if large < MANY_LARGE and n >= FEW_VALUES else _FOURS
+
+
+@njit(nogil=True, cache=True)
+def _fill_pairs(codes, pair_codes, pair_lengths):
+    """Joint codes of two small values; a length of ``NO_CODE`` or more where one has none."""
+    byte = np.uint32(255)
+    eight = np.uint32(8)
+    for second in range(SMALL):
+        length = codes[second] & byte
+        code = codes[second] >> eight
+        shift = length & np.uint32(31)
+        row = second << SMALL_BITS
+        for first in range(SMALL):
+            pair_codes[row | first] = ((codes[first] >> eight) << shift) | code
+            pair_lengths[row | first] = (codes[first] & byte) + length
 
 
 @njit(nogil=True, cache=True)
@@ -206,6 +261,86 @@ def _encode_fours(part, wide, used, codes, words, w):
 
 
 @njit(nogil=True, cache=True)
+def _append(words, w, acc, nb, value, width):
+    """Append up to 32 bits, where ``acc`` ends with ``nb < 32`` pending bits.
+
+    What is above them in ``acc`` is gone already; the word is written before it is full.
+    """
+    acc = (acc << width) | value
+    nb += width
+    words[w] = np.uint32(acc >> ((nb - np.uint64(32)) & np.uint64(63)))
+    return w + (nb >> np.uint64(5)), acc, nb & np.uint64(31)
+
+
+@njit(nogil=True, cache=True)
+def _encode_pairs(part, wide, used, codes, pair_codes, pair_lengths, words, w):
+    """Two values by one look-up, and four by one append."""
+    index = np.uint64(PAIRS - 1)
+    acc = np.uint64(0)
+    nb = np.uint64(0)
+    main = part.size - part.size % 4
+    fours = part[:main].view(np.uint64)
+    w = np.uint64(w)
+    for k in range(fours.size):
+        four = fours[k]
+        if four & np.uint64(NOT_SMALL) == np.uint64(0):
+            two = four | (four >> np.uint64(16 - SMALL_BITS))
+            i0 = two & index
+            i1 = (two >> np.uint64(32)) & index
+            l0 = np.uint64(pair_lengths[i0])
+            l1 = np.uint64(pair_lengths[i1])
+            p0 = np.uint64(pair_codes[i0])
+            p1 = np.uint64(pair_codes[i1])
+            if l0 + l1 <= np.uint64(32):
+                w, acc, nb = _append(words, w, acc, nb, (p0 << l1) | p1, l0 + l1)
+                continue
+            if l0 + l1 < np.uint64(NO_CODE):
+                w, acc, nb = _append(words, w, acc, nb, p0, l0)
+                w, acc, nb = _append(words, w, acc, nb, p1, l1)
+                continue
+        place, top, pending = _turned(w, acc, nb)
+        place, top, pending, used = _put_few(
+            words, place, top, pending, codes, part[4 * k : 4 * k + 4], wide, used
+        )
+        w, acc, nb = _turned_back(place, top, pending)
+    place, top, pending = _turned(w, acc, nb)
+    place, top, pending, used = _put_few(words, place, top, pending, codes, part[main:], wide, used)
+    return _flush(words, place, top, pending), used
+
+
+@njit(nogil=True, cache=True)
+def _turned(w, acc, nb):
+    """The state of :func:`_append` as that of :func:`_put`."""
+    top = acc << (np.uint64(64) - nb) if nb else np.uint64(0)
+    return np.int64(w), top, np.int64(nb)
+
+
+@njit(nogil=True, cache=True)
+def _turned_back(w, acc, nb):
+    """Inverse of :func:`_turned`."""
+    end = acc >> np.uint64(64 - nb) if nb else np.uint64(0)
+    return np.uint64(w), end, np.uint64(nb)
+
+
+@njit(nogil=True, cache=True)
+def _put_few(words, w, acc, nb, codes, part, wide, used):
+    """Append a few values of any kind."""
+    byte = np.uint64(255)
+    eight = np.uint64(8)
+    for j in range(part.size):
+        u = np.uint64(part[j])
+        if u < np.uint64(DIRECT) and codes[u] != np.uint32(NO_CODE):
+            packed = np.uint64(codes[u])
+            w, acc, nb = _put(words, w, acc, nb, packed >> eight, np.int64(packed & byte))
+        else:
+            if u == np.uint64(WIDE):
+                u = wide[used]
+                used += 1
+            w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
+    return w, acc, nb, used
+
+
+@njit(nogil=True, cache=True)
 def _encode_single(part, wide, used, codes, words, w):
     acc = np.uint64(0)
     nb = 0
@@ -219,234 +354,56 @@ def _encode_single(part, wide, used, codes, words, w):
 
 
 @njit(nogil=True, cache=True)
-def _encode_runs(part, wide, used, mode, codes, words, w):
+def _fill_runs(codes, run_codes, run_lengths):
+    """Codes of the runs shorter than ``FLAGS``, raw bits included; none where one has no code."""
+    run_codes[0] = 0
+    run_lengths[0] = 0
+    for run in range(1, FLAGS):
+        e = exponent(run)
+        packed = codes[RUN + e]
+        low = run - (1 << e)
+        run_codes[run] = ((packed >> np.uint32(8)) << np.uint32(e)) | np.uint32(low)
+        run_lengths[run] = (packed & np.uint32(255)) + np.uint32(e)
+
+
+@njit(nogil=True, cache=True)
+def _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w):
+    """A run, perhaps of none, and the value that ends it, again and again."""
+    byte = np.uint64(255)
+    eight = np.uint64(8)
     acc = np.uint64(0)
-    nb = 0
-    i = 0
+    nb = np.uint64(0)
+    w = np.uint64(w)
     m = part.size
-    while i < m:
-        raw = np.uint64(part[i])
-        if raw == np.uint64(WIDE):
-            raw = wide[used]
-            used += 1
-        symbol = symbol_of(raw)
-        j = i + 1
-        if symbol == mode:
-            while j < m and part[j] == mode:
-                j += 1
-            raw = np.uint64(j - i)
-            symbol = RUN + exponent(j - i)
-        w, acc, nb = _put_symbol_inline(words, w, acc, nb, codes, symbol, raw)
-        i = j
-    return _flush(words, w, acc, nb), used
-
-
-@njit(nogil=True, cache=True)
-def _window(words, bit):
-    """At least 33 bits from position ``bit`` on, at the top of a 64-bit word."""
-    p = bit >> np.uint64(5)
-    pair = (np.uint64(words[p]) << np.uint64(32)) | np.uint64(words[p + np.uint64(1)])
-    return pair << (bit & np.uint64(31))
-
-
-@njit(nogil=True, cache=True)
-def _store_three(out, i, entry):
-    """Keep the symbols of a table entry; places past its count are written over later."""
-    word = np.uint64(0xFFFF)
-    store(out, i, (entry >> np.uint64(16)) & word)
-    store(out, i + np.uint64(1), (entry >> np.uint64(32)) & word)
-    store(out, i + np.uint64(2), entry >> np.uint64(48))
-
-
-@njit(nogil=True, cache=True)
-def _decode_part(words, fast, slow, bit, mode, out):
-    """Decode ``out.size`` values one by one; the position after them, or ``_BAD``."""
-    top = np.uint64(64 - TABLE_BITS)
-    n = out.size
-    i = 0
-    while i < n:
-        win = _window(words, bit)
-        entry = np.int64(fast[win >> top])
-        length = entry & 15
-        symbol = entry >> 4
-        if entry == LONG_CODE:
-            prefix = np.int64(win >> np.uint64(64 - MAX_LENGTH))
-            length = TABLE_BITS + 1
-            while length <= MAX_LENGTH and prefix >= slow[length]:
-                length += 1
-            if length > MAX_LENGTH:
-                return _BAD
-            index = slow[SLOW_BASE + length] + (prefix >> (MAX_LENGTH - length))
-            symbol = slow[SLOW_ORDER + index]
-        bit += np.uint64(length)
-        if symbol == ESCAPE:
-            symbol = np.int64(_window(words, bit) >> np.uint64(64 - ESCAPE_BITS))
-            bit += np.uint64(ESCAPE_BITS)
-            if symbol >= RUN:
-                return _BAD
-        if symbol < DIRECT:
-            store(out, i, np.uint64(symbol))
-            i += 1
-            continue
-        width = extra_bits(symbol)
-        raw = np.uint64(0)
-        if width > 32:
-            raw = (_window(words, bit) >> np.uint64(96 - width)) << np.uint64(32)
-            bit += np.uint64(width - 32)
-            width = 32
-        if width > 0:
-            raw |= _window(words, bit) >> np.uint64(64 - width)
-            bit += np.uint64(width)
-        if symbol < RUN:
-            store(out, i, class_base(symbol) | raw)
-            i += 1
-            continue
-        run = (np.int64(1) << (symbol - RUN)) + np.int64(raw)
-        if run > n - i or mode < 0:
-            return _BAD
-        part = out[i : i + run]
-        for j in range(run):
-            store(part, j, np.uint64(mode))
-        i += run
-    return bit
-
-
-@njit(nogil=True, cache=True)
-def _ends(bit, start):
-    """Whether a chunk that ends at ``bit`` is followed by the chunk at word ``start``."""
-    return (bit + np.uint64(31)) >> np.uint64(5) == np.uint64(start)
-
-
-@njit(nogil=True, cache=True)
-def decode(words, starts, chunk, mode, fast, slow, table, out):
-    """Decode every chunk; False where a chunk is no code or does not end where it should.
-
-    ``words`` must be followed by enough zero words that no chunk can run past the end; ``table``
-    is empty or that of :func:`several_table`. Where no symbol needs more than 16 bits, ``out``
-    may be uint16: it then gets the zigzagged values, else residuals.
-    """
-    n = out.size
-    chunks = starts.size - 1
-    c = 0
-    if table.size and mode < 0 and n // chunk >= 4:
-        c = _decode_lanes(words, starts, chunk, fast, slow, table, out)
-        if c < 0:
-            return False
-    while c < chunks:
-        part = out[c * chunk : min(n, (c + 1) * chunk)]
-        bit = _decode_part(words, fast, slow, np.uint64(starts[c] << 5), mode, part)
-        if bit == _BAD or not _ends(bit, starts[c + 1]):
-            return False
-        c += 1
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _next_chunk(words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current, c):
-    """Finish the chunk of a lane that is nearly through and give it chunk ``c``; 0 if damaged."""
-    part = out[places[lane] : lasts[lane] + _AHEAD]
-    bit = _decode_part(words, fast, slow, bits[lane], -1, part)
-    if bit == _BAD or not _ends(bit, starts[current[lane] + 1]):
-        return 0
-    if c < starts.size - 1:
-        _open_chunk(starts, chunk, lane, bits, places, lasts, current, c)
-    return 1
-
-
-@njit(nogil=True, cache=True)
-def _open_chunk(starts, chunk, lane, bits, places, lasts, current, c):
-    current[lane] = c
-    bits[lane] = np.uint64(starts[c] << 5)
-    places[lane] = c * chunk
-    lasts[lane] = (c + 1) * chunk - _AHEAD
-
-
-@njit(nogil=True, cache=True)
-def _decode_lanes(words, starts, chunk, fast, slow, table, out):
-    """Decode four chunks in step, so that each waits for its own bits while the others go on.
-
-    A lane that ends its chunk takes the next one. Returns the number of leading chunks that are
-    done, all but a few, or -1 where one is damaged.
-    """
-    top = np.uint64(64 - TABLE_BITS)
-    low = np.uint64(15)
-    four = np.uint64(4)
-    many = np.uint64(0xF0)
-    whole = out.size // chunk  # a last, shorter chunk is left to the caller
-    bits = np.zeros(4, np.uint64)
-    places = np.zeros(4, np.int64)
-    lasts = np.zeros(4, np.int64)
-    current = np.zeros(4, np.int64)
-    for lane in range(4):
-        _open_chunk(starts, chunk, lane, bits, places, lasts, current, lane)
-    following = 4
-    while True:
-        b0, b1, b2, b3 = bits[0], bits[1], bits[2], bits[3]
-        i0, i1 = np.uint64(places[0]), np.uint64(places[1])
-        i2, i3 = np.uint64(places[2]), np.uint64(places[3])
-        t0, t1 = np.uint64(lasts[0]), np.uint64(lasts[1])
-        t2, t3 = np.uint64(lasts[2]), np.uint64(lasts[3])
-        stuck = False
-        while not stuck and i0 <= t0 and i1 <= t1 and i2 <= t2 and i3 <= t3:
-            w0 = _window(words, b0)
-            w1 = _window(words, b1)
-            w2 = _window(words, b2)
-            w3 = _window(words, b3)
-            for _ in range(3):  # of 11 bits each, out of at least 33
-                e0 = table[w0 >> top]
-                e1 = table[w1 >> top]
-                e2 = table[w2 >> top]
-                e3 = table[w3 >> top]
-                _store_three(out, i0, e0)
-                _store_three(out, i1, e1)
-                _store_three(out, i2, e2)
-                _store_three(out, i3, e3)
-                i0 += (e0 >> four) & low
-                i1 += (e1 >> four) & low
-                i2 += (e2 >> four) & low
-                i3 += (e3 >> four) & low
-                w0 <<= e0 & low
-                w1 <<= e1 & low
-                w2 <<= e2 & low
-                w3 <<= e3 & low
-                b0 += e0 & low
-                b1 += e1 & low
-                b2 += e2 & low
-                b3 += e3 & low
-            stuck = min(min(e0 & many, e1 & many), min(e2 & many, e3 & many)) == np.uint64(0)
-        bits[0], bits[1], bits[2], bits[3] = b0, b1, b2, b3
-        places[0], places[1], places[2], places[3] = i0, i1, i2, i3
-        for lane in range(4):
-            win = _window(words, bits[lane])
-            if places[lane] > lasts[lane]:
-                if not _next_chunk(
-                    words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
-                    following,
-                ):  # fmt: skip
-                    return -1
-                if following >= whole:
-                    return _rest(
-                        words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current
-                    )
-                following += 1
-            elif table[win >> top] & many == np.uint64(0):  # a symbol that is not in the table
-                at = places[lane]
-                bit = _decode_part(words, fast, slow, bits[lane], -1, out[at : at + 1])
-                if bit == _BAD:
-                    return -1
-                bits[lane] = bit
-                places[lane] = at + 1
-
-
-@njit(nogil=True, cache=True)
-def _rest(words, starts, chunk, fast, slow, out, done, bits, places, lasts, current):
-    """Finish the chunks of the other lanes; the number of whole chunks, or -1."""
-    for lane in range(4):
-        if lane != done:
-            ok = _next_chunk(
-                words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
-                starts.size,
-            )  # fmt: skip
-            if not ok:
-                return -1
-    return out.size // chunk
+    last = -1
+    for i in range(0, m, FLAGS):
+        others = _others(part, i, m, mode)
+        while others:
+            at = i + trailing_zeros(others)
+            others &= others - np.uint64(1)
+            run = at - last - 1
+            last = at
+            u = np.uint64(part[at])
+            if run < FLAGS and u < np.uint64(DIRECT):
+                packed = np.uint64(codes[u])
+                l0, l1 = np.uint64(run_lengths[run]), packed & byte
+                p0, p1 = np.uint64(run_codes[run]), packed >> eight
+                if l0 + l1 <= np.uint64(32):
+                    w, acc, nb = _append(words, w, acc, nb, (p0 << l1) | p1, l0 + l1)
+                    continue
+            place, top, pending = _turned(w, acc, nb)
+            if run:
+                place, top, pending = _put_symbol(
+                    words, place, top, pending, codes, RUN + exponent(run), np.uint64(run)
+                )
+            place, top, pending, used = _put_few(
+                words, place, top, pending, codes, part[at : at + 1], wide, used
+            )
+            w, acc, nb = _turned_back(place, top, pending)
+    place, top, pending = _turned(w, acc, nb)
+    if m - last > 1:
+        run = m - last - 1
+        place, top, pending = _put_symbol(
+            words, place, top, pending, codes, RUN + exponent(run), np.uint64(run)
+        )
+    return _flush(words, place, top, pending), used

@@ -11,7 +11,19 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
-from fzdask.codecs.kernels.cpu.symbols import count_symbols, symbolize
+from fzdask.codecs.kernels.cpu.symbols import (
+    PAIRS,
+    TILES_OF_PAIRS,
+    add_pairs,
+    count_pairs,
+    symbolize,
+)
+
+PART = 256  # values that are quantized anew if one of them needs binary64
+FARTHEST_INV = 2.0**100
+_CLOSE = np.float32(2.0**-22)
+_NEAR = np.float32(0.5 - 2.0**-20)
+_ZERO = np.float32(0)
 
 
 @njit(nogil=True, cache=True)
@@ -27,6 +39,41 @@ def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q):
         kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
         q[i] = np.int64(r)
         count += np.int64(not kept)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _quantize_near(x, bits, minus_zero, inv, q):
+    """Lattice of a few float32 in binary32 alone; False where that proves too little.
+
+    With ``t = x / step`` and ``p`` its product in binary32, ``|p - t| <= (|r| + 1) 2**-23``. So
+    where ``|p - r| + |r| 2**-22 <= 1/2 - 2**-20``, ``r`` is the rounding of ``t`` in binary64
+    too, and the decoder's value, which rounding moves by at most ``|r| step 2**-24``, is within
+    the bound. That needs a step from 2**-100 to 2**100.
+    """
+    misses = np.uint32(0)
+    for i in range(x.size):
+        p = x[i] * inv
+        r = np.float32(np.rint(p))
+        sure = np.abs(p - r) + np.abs(r) * _CLOSE <= _NEAR  # False for NaN
+        q[i] = np.int32(r if sure else _ZERO)
+        misses |= np.uint32(not sure) | np.uint32(bits[i] == minus_zero)
+    return misses == 0
+
+
+@njit(nogil=True, cache=True)
+def _quantize_parts(x, bits, minus_zero, inv, step, bound, limit, q):
+    """As :func:`_quantize_tile`, in binary32 where that will do."""
+    count = 0
+    single = np.float32(inv)
+    for start in range(0, x.size, PART):
+        end = min(start + PART, x.size)
+        part = x[start:end]
+        patterns = bits[start:end]
+        if not _quantize_near(part, patterns, minus_zero, single, q[start:end]):
+            count += _quantize_tile(
+                part, patterns, minus_zero, inv, step, bound, limit, q[start:end]
+            )
     return count
 
 
@@ -52,7 +99,10 @@ def _lattice_tile(
     x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, state, runs, values
 ):  # fmt: skip
     """Lattice of one tile, outliers taken out."""
-    count = _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q)
+    if x.itemsize == 4 and FARTHEST_INV > inv > 1 / FARTHEST_INV:
+        count = _quantize_parts(x, bits, minus_zero, inv, step, bound, limit, q)
+    else:
+        count = _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q)
     if count or forced.size:
         count = _flag_outliers(x, bits, minus_zero, forced, inv, step, bound, limit, flags)
     collect(count, flags, bits, q, state, runs, values)
@@ -89,6 +139,7 @@ def quantize_to_symbols(
     """As :func:`quantize`, but on to symbols and their counts; returns the used wide list."""
     flags = np.zeros(TILE, np.uint8)
     residual = np.empty(TILE, bufs.dtype)
+    pairs = np.zeros((2, PAIRS), np.uint16)
     n = x.size
     pos = 0
     used = 0
@@ -102,8 +153,11 @@ def quantize_to_symbols(
         forward_tile(bufs, hist, strides, spans, pos, m, residual[:m])
         before = used
         used = symbolize(residual[:m], z[pos:end], wide, used)
-        count_symbols(z[pos:end], wide, before, tables)
+        count_pairs(z[pos:end], wide, before, pairs, tables)
+        if pos // TILE % TILES_OF_PAIRS == TILES_OF_PAIRS - 1:
+            add_pairs(pairs, tables)
         pos = end
+    add_pairs(pairs, tables)
     finish(state, runs)
     return used
 

@@ -25,6 +25,11 @@ ESCAPE = RUN + RUNS  # ESCAPE_BITS raw bits give a symbol that the codebook lack
 ESCAPE_BITS = 10
 ALPHABET = ESCAPE + 1
 WIDE = 0xFFFF
+SMALL_BITS = 6  # two values of so many bits index a table that stays in the L1 cache
+SMALL = 1 << SMALL_BITS
+PAIRS = 1 << 2 * SMALL_BITS
+NOT_SMALL = (0xFFFF & -SMALL) * 0x1_0001_0001_0001  # bits that no four small values have
+TILES_OF_PAIRS = 100  # of at most 2600 values each: the counts of a pair then fit 16 bits
 BEYOND_16_BITS = DIRECT + ((16 - DIRECT_BITS) << SUB_BITS)  # the first class above 16 bits
 
 
@@ -34,6 +39,16 @@ def _leading_zeros(typingctx, value):
         return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx, value):
+    """Zero bits below the lowest one of an unsigned integer of 64 bits, which is not 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
 
 
 @njit(nogil=True, cache=True)
@@ -168,6 +183,58 @@ def count_symbols(z, wide, used, tables):
 
 
 @njit(nogil=True, cache=True)
+def count_pairs(z, wide, used, pairs, tables):
+    """As :func:`count_symbols`, two values at a time where both are small.
+
+    ``pairs`` is two rows of counts, each of fewer than 2**16 pairs, for :func:`add_pairs`.
+    """
+    large = 0
+    for i in range(z.size):
+        large += np.int64(z[i] >= SMALL)
+    if large * 8 > z.size:
+        count_symbols(z, wide, used, tables)
+        return
+    p0, p1 = pairs[0], pairs[1]
+    h0, h1 = tables[0], tables[1]
+    index = np.uint64(PAIRS - 1)
+    main = z.size - z.size % 4
+    fours = z[:main].view(np.uint64)
+    for k in range(fours.size):
+        four = fours[k]
+        if four & np.uint64(NOT_SMALL) == np.uint64(0):
+            two = four | (four >> np.uint64(16 - SMALL_BITS))
+            p0[two & index] += np.uint16(1)
+            p1[(two >> np.uint64(32)) & index] += np.uint16(1)
+        else:
+            i = 4 * k
+            z0, z1, z2, z3 = z[i], z[i + 1], z[i + 2], z[i + 3]
+            if (z0 | z1 | z2 | z3) < DIRECT:
+                h0[z0] += 1
+                h1[z1] += 1
+                h0[z2] += 1
+                h1[z3] += 1
+            else:
+                used = _count_slowly(z[i : i + 4], wide, used, h0)
+    _count_slowly(z[main:], wide, used, h0)
+
+
+@njit(nogil=True, cache=True)
+def add_pairs(pairs, tables):
+    """Turn counts of pairs into those of values, and begin anew."""
+    counts = tables[0]
+    p0, p1 = pairs[0], pairs[1]
+    for b in range(1 << SMALL_BITS):
+        row = np.int64(0)
+        for a in range(1 << SMALL_BITS):
+            i = (b << SMALL_BITS) | a
+            c = np.int64(p0[i]) + np.int64(p1[i])
+            counts[a] += c
+            row += c
+        counts[b] += row
+    pairs[:] = 0
+
+
+@njit(nogil=True, cache=True)
 def _count_slowly(z, wide, used, counts):
     for i in range(z.size):
         if z[i] == WIDE:
@@ -181,12 +248,16 @@ def _count_slowly(z, wide, used, counts):
 @njit(nogil=True, cache=True)
 def symbolize_all(residual, tile, z, wide, tables):
     """Symbols and counts of a whole residual; returns the length of the wide list."""
+    pairs = np.zeros((2, PAIRS), np.uint16)
     used = 0
     for start in range(0, residual.size, tile):
         part = z[start : start + tile]
         before = used
         used = symbolize(residual[start : start + tile], part, wide, used)
-        count_symbols(part, wide, before, tables)
+        count_pairs(part, wide, before, pairs, tables)
+        if start // tile % TILES_OF_PAIRS == TILES_OF_PAIRS - 1:
+            add_pairs(pairs, tables)
+    add_pairs(pairs, tables)
     return used
 
 

@@ -1,0 +1,114 @@
+"""Vectors of integers as Numba values: each function is a vector operation or two of LLVM.
+
+A compiler vectorises no loop whose input may be its own output, as in a running sum; here it is
+told. The functions name no machine's instruction, and the result is the same on each.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import PrimitiveModel, register_default
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+__all__ = ["FLAGS", "LANES", "add", "differing", "load", "running_sum", "store"]
+
+LANES = 16
+FLAGS = 64  # flags that fit an integer
+_INT32 = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """``LANES`` integers of so many bits."""
+
+    def __init__(self, bits):
+        self.bits = bits
+        super().__init__(name=f"Vector({bits})")
+
+
+@register_default(Vector)
+class _VectorModel(PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, _llvm(fe_type.bits))
+
+
+def _llvm(bits):
+    return ir.VectorType(ir.IntType(bits), LANES)
+
+
+def _pointer(context, builder, array_type, array, index, lanes=LANES):
+    data = make_array(array_type)(context, builder, array).data
+    at = cgutils.gep_inbounds(builder, data, index)
+    kind = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), lanes)
+    return builder.bitcast(at, kind.as_pointer())
+
+
+def _shuffle(builder, one, other, order):
+    return builder.shuffle_vector(one, other, ir.VectorType(_INT32, LANES)(order))
+
+
+@intrinsic
+def load(typingctx, array, index):
+    """The lanes from ``index`` on; the array must have as many elements."""
+    bits = array.dtype.bitwidth
+
+    def codegen(context, builder, signature, args):
+        at = _pointer(context, builder, array, *args)
+        return builder.load(at, align=bits // 8)
+
+    return Vector(bits)(array, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx, array, index, vector):
+    """Write all lanes from ``index`` on; the array must have room for them."""
+
+    def codegen(context, builder, signature, args):
+        at = _pointer(context, builder, array, args[0], args[1])
+        builder.store(args[2], at, align=vector.bits // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), codegen
+
+
+@intrinsic
+def add(typingctx, one, other):
+    """Sums, which wrap."""
+
+    def codegen(context, builder, signature, args):
+        return builder.add(*args)
+
+    return one(one, one), codegen
+
+
+@intrinsic
+def running_sum(typingctx, vector, before):
+    """Sums of the lanes up to each, upon the last lane of ``before``; they wrap."""
+
+    def codegen(context, builder, signature, args):
+        value, before = args
+        nothing = _llvm(vector.bits)(None)
+        distance = 1
+        while distance < LANES:
+            order = [LANES + k - distance if k >= distance else 0 for k in range(LANES)]
+            value = builder.add(value, _shuffle(builder, nothing, value, order))
+            distance *= 2
+        return builder.add(value, _shuffle(builder, before, before, [LANES - 1] * LANES))
+
+    return vector(vector, vector), codegen
+
+
+@intrinsic
+def differing(typingctx, array, index, value):
+    """Flags, as bits from the lowest, of the ``FLAGS`` elements that differ from a value."""
+    bits = array.dtype.bitwidth
+
+    def codegen(context, builder, signature, args):
+        at = _pointer(context, builder, array, args[0], args[1], FLAGS)
+        vector = builder.load(at, align=bits // 8)
+        undefined = ir.Constant(vector.type, ir.Undefined)
+        one = builder.insert_element(undefined, builder.trunc(args[2], ir.IntType(bits)), _INT32(0))
+        same = builder.shuffle_vector(one, undefined, ir.VectorType(_INT32, FLAGS)([0] * FLAGS))
+        return builder.bitcast(builder.icmp_unsigned("!=", vector, same), ir.IntType(64))
+
+    return types.uint64(array, types.int64, types.int64), codegen

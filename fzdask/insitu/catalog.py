@@ -254,15 +254,15 @@ class Catalog:
 
 
 def _check_same(name: str, old: Document, new: Document) -> None:
-    def comparable(document: Document) -> str:
-        shape = document["shape"][1:] if len(document["shape"]) else []
-        kept = {k: v for k, v in document.items() if k not in ("shape", "attributes")}
-        return json.dumps({**kept, "shape": shape}, sort_keys=True)
+    """Refuse another array of a name; the number of steps and attributes may differ."""
 
-    if comparable(old) != comparable(new):
-        differing = sorted(
-            k for k in {*old, *new} if k != "attributes" and old.get(k) != new.get(k)
-        )
+    def comparable(document: Document) -> dict[str, str]:
+        known = {**document, "shape": document["shape"][1:], "attributes": None}
+        return {key: json.dumps(value, sort_keys=True) for key, value in known.items()}
+
+    before, now = comparable(old), comparable(new)
+    differing = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+    if differing:
         raise ConfigError(
             f"InSituWriter: {name!r} was written differently before (see {', '.join(differing)} "
             "of its zarr.json); continue with the same shapes, chunks and codecs, or write to "

@@ -29,8 +29,9 @@ Encoder = Callable[[NDArray[Any]], Slices]
 def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool) -> Encoder:
     """The encoder for the chunks of an array, or for its shards if it has any.
 
-    With FZCodec alone, also within shards, the bytes are those that Zarr itself would write, and
-    encoding pauses between slices. Any other chain of codecs is run by Zarr in one piece.
+    With FZCodec alone the bytes are those that Zarr itself would write (within shards too, up to
+    the order of the chunks in them), and encoding pauses between slices. Any other chain of
+    codecs is run by Zarr in one piece.
 
     Parameters
     ----------

@@ -71,13 +71,15 @@ class Publisher:
             self._publish(write)
         elif self._ranks.first:
             with self.lock:
-                self._layouts[write.number + 1] = layout_hash(self.catalog.documents)
+                self._layouts[write.number + 1] = layout_hash(
+                    self.catalog.documents, self.catalog.step_dims
+                )
             with self._changed:
                 self._waiting.append(write)
                 self._changed.notify_all()
         else:
             with self.lock:
-                layout = layout_hash(self.catalog.documents)
+                layout = layout_hash(self.catalog.documents, self.catalog.step_dims)
             self._ranks.announce(self._keys, write.number + 1, layout)
         self._stored = write.number + 1
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,11 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-def layout_hash(documents: Mapping[str, Document]) -> int:
-    """A number that two processes share if they mean the same arrays."""
+def layout_hash(documents: Mapping[str, Document], fields: Iterable[str]) -> int:
+    """A number that two processes share if they mean the same arrays by these fields."""
     plain = {
-        name: {k: v for k, v in document.items() if k not in ("shape", "attributes")}
-        for name, document in documents.items()
+        name: {k: v for k, v in documents[name].items() if k not in ("shape", "attributes")}
+        for name in fields
     }
     return _number(json.dumps(plain, sort_keys=True))
 

@@ -25,7 +25,7 @@ class WriteRow(NamedTuple):
 
 _UNITS = {
     "raw_nbytes": "byte",
-    "nbytes": "byte",
+    "stored_nbytes": "byte",
     "compress": "s",
     "write": "s",
     "copy": "s",
@@ -59,7 +59,7 @@ def as_dataset(
                 table[:, i, j] = row.fields[name]
     by_step = {
         "raw_nbytes": [row.raw_nbytes for row, _ in both],
-        "nbytes": [row.nbytes for row, _ in both],
+        "stored_nbytes": [row.nbytes for row, _ in both],
         "compress": [row.compress_seconds for row, _ in both],
         "write": [row.write_seconds for row, _ in both],
         "latency": [row.latency for row, _ in both],
@@ -70,7 +70,9 @@ def as_dataset(
         name: ("step", np.asarray(values, np.float64), {"units": _UNITS[name]})
         for name, values in by_step.items()
     }
-    for name, values in zip(("raw_nbytes", "nbytes", "compress", "write"), table, strict=True):
+    for name, values in zip(
+        ("raw_nbytes", "stored_nbytes", "compress", "write"), table, strict=True
+    ):
         data[f"field_{name}"] = (("step", "field"), values, {"units": _UNITS[name]})
     plain = {key: value for key, value in totals.items() if isinstance(value, int | float | str)}
     return xr.Dataset(

@@ -51,7 +51,10 @@ def open_store(target: Any) -> Store:
         return store
     if isinstance(target, str | os.PathLike):
         path = Path(target)
-        return ZipStore(path, mode="a") if path.suffix == ".zip" else LocalStore(path)
+        if path.suffix == ".zip":
+            archive: Store = sync(ZipStore.open(path, mode="a"))
+            return archive
+        return LocalStore(path)
     raise ConfigError(
         f"InSituWriter: {type(target).__name__} is no store; give a path, an fsspec URL, a "
         "dictionary or a zarr.abc.store.Store"

@@ -1,0 +1,144 @@
+"""Several processes that write disjoint parts of one store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from writer_cases import BOUND, assert_within, opened, smooth
+
+from fzdask import ConfigError, FZCodec, InSituWriter
+from fzdask.insitu import InSituError
+from fzdask.insitu.ranks import FOLDER
+
+SHAPE = (12, 6, 10)  # in parts of 4 planes
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def encoding(rank: int, chunks: tuple[int, ...] = (4, 6, 10)) -> dict[str, Any]:
+    settings = {"compressors": FZCodec(abs=BOUND), "chunks": chunks, "shape": SHAPE}
+    return {"t": {**settings, "start": (4 * rank, 0, 0)}}
+
+
+def part(step: int, rank: int) -> Any:
+    return smooth(step, SHAPE)[4 * rank : 4 * rank + 4]
+
+
+def run_rank(path: Path, rank: int, size: int, session: str, steps: range) -> None:
+    with InSituWriter(
+        path, encoding(rank), rank=rank, size=size, session=session, timeout=60.0
+    ) as w:
+        for step in steps:
+            with w.iteration(step), w.idle():
+                pass
+            w.write(step, {"t": part(step, rank)}, coords={"time": float(step)})
+
+
+def run_all(path: Path, steps: range, size: int = 3) -> None:
+    context = multiprocessing.get_context("fork")
+    session = uuid.uuid4().hex
+    others = [
+        context.Process(target=run_rank, args=(path, rank, size, session, steps))
+        for rank in range(1, size)
+    ]
+    for process in others:
+        process.start()
+    run_rank(path, 0, size, session, steps)
+    for process in others:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+@fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_processes_write_one_store_and_continue_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    run_all(path, range(3))
+    run_all(path, range(1, 5))  # continued, from a step before the last
+    ds = opened(path)
+    np.testing.assert_array_equal(ds.step, range(5))
+    for step in range(5):
+        assert_within(ds.t[step], smooth(step, SHAPE))
+    assert not (path / FOLDER).exists() or not list((path / FOLDER).iterdir())
+
+
+def in_process(path: Any, rank: int, session: str = "s", **kwargs: Any) -> InSituWriter:
+    kwargs.setdefault("timeout", 20.0)
+    return InSituWriter(path, encoding(rank), rank=rank, size=2, session=session, **kwargs)
+
+
+def test_a_step_is_visible_once_all_have_stored_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    first = in_process(path, 0)
+    second = in_process(path, 1)
+    for w, rank in ((first, 0), (second, 1)):
+        w.write(0, {"t": part(0, rank)})
+    second.flush()
+    first.flush()
+    assert opened(path).sizes["step"] == 1
+    first.write(1, {"t": part(1, 0)})
+    with pytest.raises(TimeoutError, match=r"rank\(s\) \[1\] have stored 1 of 2 writes"):
+        first.flush(0.1)
+    assert opened(path).sizes["step"] == 1
+    second.write(1, {"t": part(1, 1)})
+    second.close()
+    first.close()
+    assert opened(path).sizes["step"] == 2
+
+
+def test_a_process_that_means_another_array_is_found_out(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    first = in_process(path, 0)
+    other = encoding(1, chunks=(2, 6, 10))
+    second = InSituWriter(path, other, rank=1, size=2, session="s")
+    second.write(0, {"t": part(0, 1)})
+    second.close()
+    first.write(0, {"t": part(0, 0)})
+    with pytest.raises(InSituError, match="rank 1 writes other arrays"):
+        first.flush()
+    with pytest.raises(InSituError):
+        first.close()
+
+
+def test_a_process_alone_is_told_who_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(TimeoutError, match=r"waited 0\.05 s for rank 0"):
+        in_process(tmp_path / "run.zarr", 1, timeout=0.05)
+
+
+def test_counts_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    first, second = in_process(path, 0, "one"), in_process(path, 1, "one")
+    second.write(0, {"t": part(0, 1)})
+    second.close()
+    first.close(cancel=True)  # killed, as it were, before the step was visible
+    first = in_process(path, 0, "two")
+    first.write(0, {"t": part(0, 0)})
+    with pytest.raises(TimeoutError, match="have stored 0 of 1 writes"):
+        first.flush(0.1)
+    second = in_process(path, 1, "two")
+    second.write(0, {"t": part(0, 1)})
+    second.close()
+    first.close()
+    assert_within(opened(path).t[0, :8], smooth(0, SHAPE)[:8])  # two of the three parts
+
+
+def test_parts_must_not_share_blocks() -> None:
+    settings = {"t": {**encoding(0)["t"], "chunks": (3, 6, 10), "start": (4, 0, 0)}}
+    with (
+        InSituWriter({}, settings) as w,
+        pytest.raises(ConfigError, match="one process"),
+    ):
+        w.write(0, {"t": part(0, 1)})
+
+
+def test_mpi_communicators_agree_on_a_session(tmp_path: Path) -> None:
+    mpi = pytest.importorskip("mpi4py.MPI")
+    with InSituWriter(tmp_path / "run.zarr", comm=mpi.COMM_WORLD) as w:
+        w.write(0, {"t": part(0, 0)})
+    assert opened(tmp_path / "run.zarr").sizes["step"] == 1

@@ -1,0 +1,396 @@
+"""The writer: what readers see, and that it is what was written."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from engine_cases import stays, wait_until
+from writer_cases import BOUND, assert_within, opened, smooth
+
+import fzdask
+from fzdask import ConfigError, FZCodec, InSituWriter
+from fzdask.scheduling import gantt_html, plot_gantt
+
+LOSSY = {"compressors": FZCodec(abs=BOUND)}
+
+
+def test_it_is_public() -> None:
+    assert fzdask.InSituWriter is InSituWriter
+
+
+def test_every_step_comes_back_within_its_bound(tmp_path: Path) -> None:
+    kept = []
+    with InSituWriter(tmp_path / "run.zarr", encoding={"t": LOSSY}) as w:
+        for step in range(6):
+            with w.iteration(step):
+                t = smooth(step)
+                with w.idle("device"):
+                    pass
+            w.write(step, {"t": t, "exact": t[0]}, coords={"time": 0.5 * step})
+            kept.append(t.copy())
+            t[:] = np.nan  # what was written is a copy
+    ds = opened(tmp_path / "run.zarr")
+    np.testing.assert_array_equal(ds.step, np.arange(6))
+    np.testing.assert_array_equal(ds.coords["time"], 0.5 * np.arange(6))
+    for step, t in enumerate(kept):
+        assert_within(ds.t.sel(step=step), t)
+        np.testing.assert_array_equal(ds.exact[step], t[0])
+    assert ds.t.attrs == {}
+    stored = zarr.open_array(tmp_path / "run.zarr", path="t", mode="r")
+    assert stored.shape == (6, 12, 16, 20)
+    assert stored.metadata.codecs[-1] == FZCodec(abs=BOUND)
+
+
+def test_the_store_opens_at_any_moment_and_shows_whole_steps(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    with InSituWriter(path, {"a": LOSSY, "b": LOSSY}, windows="marked") as w:
+        assert dict(opened(path).sizes) == {}
+        for step in range(5):
+            w.write(step, {"a": smooth(step), "b": smooth(step, (7, 9), "f8")})
+            ds = opened(path)
+            shown = ds.sizes.get("step", 0)
+            assert shown <= step + 1
+            for k in range(shown):
+                assert_within(ds.a[k], smooth(k))
+                assert_within(ds.b[k], smooth(k, (7, 9), "f8"))
+        w.flush()
+        assert opened(path).sizes["step"] == 5
+        assert w.visible_steps == {"step": [0, 1, 2, 3, 4]}
+
+
+def test_a_step_is_invisible_until_its_last_block_is_stored() -> None:
+    store: dict[str, Any] = {}
+    with InSituWriter(store, {"t": {"chunks": (4, 16, 20)}}, windows="marked") as w:
+        w.write(0, {"t": smooth(0)})
+        w.flush()
+        # Three blocks, of which one gets through.
+        write = w._sink.write
+
+        def hold(items: Any) -> None:
+            write(items[:1])
+            raise OSError("pulled the plug")
+
+        w._sink.write = hold  # type: ignore[method-assign]
+        w.write(1, {"t": smooth(1)})
+        with pytest.raises(fzdask.FZError) as caught:
+            w._engine.flush()
+        assert isinstance(caught.value.__cause__, OSError)
+        written = sum("/c/1/" in key for key in store)
+        assert written == 1
+        assert opened(zarr.storage.MemoryStore(store)).sizes["step"] == 1
+        w.close(cancel=True)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [FZCodec(abs=BOUND, codebook="own"), FZCodec(lossless=True, codebook="own")],
+    ids=["lossy", "lossless"],
+)
+@pytest.mark.parametrize("place", ["compressors", "serializer"])
+@pytest.mark.parametrize("shards", [None, (12, 16, 20)], ids=["chunks", "shards"])
+def test_chunks_are_the_bytes_that_zarr_would_write(
+    codec: FZCodec, place: str, shards: tuple[int, ...] | None
+) -> None:
+    settings: dict[str, Any] = {"chunks": (4, 8, 20), "shards": shards}
+    settings[place] = codec if place == "compressors" else codec.serializer
+    ours: dict[str, Any] = {}
+    with InSituWriter(ours, {"t": settings}, share_codebooks=False) as w:
+        w.write(3, {"t": smooth(3)})
+    theirs: dict[str, Any] = {}
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(theirs),
+        name="t",
+        shape=(1, 12, 16, 20),
+        dtype="f4",
+        chunks=(1, 4, 8, 20),
+        shards=None if shards is None else (1, *shards),
+        fill_value=np.nan,
+        **({"serializer": codec.serializer, "compressors": None} if place == "serializer"
+           else {"compressors": codec}),
+        config={"write_empty_chunks": True},
+    )  # fmt: skip
+    array[0] = smooth(3)
+    chunks = {k: v.to_bytes() for k, v in theirs.items() if "/c/" in k}
+    assert len(chunks) == (1 if shards else 6)
+    if shards:  # the same chunks, though in another order
+        assert {k: len(ours[k]) for k in chunks} == {k: len(v) for k, v in chunks.items()}
+        read = zarr.open_array(zarr.storage.MemoryStore(ours), path="t", mode="r")
+        np.testing.assert_array_equal(read[:], array[:])
+        np.testing.assert_array_equal(read[0, 5, 3:11], array[0, 5, 3:11])
+    else:
+        assert {k: ours[k].to_bytes() for k in chunks} == chunks
+
+
+def test_other_codecs_are_zarrs_own_business(tmp_path: Path) -> None:
+    encoding = {
+        "z": {"compressors": zarr.codecs.ZstdCodec(level=1), "chunks": (5, 16, 20)},
+        "s": {"compressors": zarr.codecs.BloscCodec(), "shards": (12, 16, 20),
+              "chunks": (6, 16, 20)},
+        "n": {"compressors": None},
+    }  # fmt: skip
+    with InSituWriter(tmp_path / "r.zarr", encoding) as w:
+        for step in range(2):
+            w.write(step, {name: smooth(step) for name in encoding})
+    ds = opened(tmp_path / "r.zarr")
+    for name in encoding:
+        for step in range(2):
+            np.testing.assert_array_equal(ds[name][step], smooth(step))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c8", "i8", "bool", ">f4", "M8[s]"], ids=str)
+def test_any_dtype_comes_back(dtype: str) -> None:
+    values = (100 * smooth(1, (9, 11), "f8")).astype("i8").astype(dtype)
+    store: dict[str, Any] = {}
+    with InSituWriter(store, {"x": {"chunks": (4, 4)}}) as w:
+        w.write(0, {"x": values})
+    read = zarr.open_array(zarr.storage.MemoryStore(store), path="x", mode="r")[0]
+    np.testing.assert_array_equal(np.asarray(read).view(read.dtype), values)
+
+
+def test_fields_differ_in_shape_dtype_bound_and_cadence(tmp_path: Path) -> None:
+    encoding = {
+        "fine": {"compressors": FZCodec(abs=1e-3), "dims": ("z", "y", "x")},
+        "coarse": {"compressors": FZCodec(abs=1e-1), "dims": ("cz",)},
+        "count": {"step_dim": "rare", "dims": ("bin",)},
+    }
+    counts = np.arange(5, dtype="i4")
+    with InSituWriter(tmp_path / "r.zarr", encoding) as w:
+        for step in range(0, 60, 10):
+            fields: dict[str, Any] = {"fine": smooth(step, (3, 4, 5), "f8")}
+            if step % 20 == 0:
+                fields["coarse"] = smooth(step, (9,))
+            if step % 30 == 0:
+                fields["count"] = counts + step
+            w.write(step, fields)
+    ds = opened(tmp_path / "r.zarr")
+    assert dict(ds.sizes) == {"step": 6, "z": 3, "y": 4, "x": 5, "cz": 9, "rare": 2, "bin": 5}
+    np.testing.assert_array_equal(ds.step, np.arange(0, 60, 10))
+    np.testing.assert_array_equal(ds.rare, [0, 30])
+    for step in range(0, 60, 10):
+        assert_within(ds.fine.sel(step=step), smooth(step, (3, 4, 5), "f8"), 1e-3)
+        if step % 20 == 0:
+            assert_within(ds.coarse.sel(step=step), smooth(step, (9,)), 1e-1)
+        else:  # left out: shown as missing
+            assert np.isnan(ds.coarse.sel(step=step)).all()
+    np.testing.assert_array_equal(ds["count"].sel(rare=30), counts + 30)
+
+
+def test_data_arrays_keep_dimensions_and_coordinates() -> None:
+    store: dict[str, Any] = {}
+    da = xr.DataArray(
+        smooth(0, (3, 4), "f8"), dims=("lat", "lon"), coords={"lat": [10.0, 20.0, 30.0]}
+    )
+    with InSituWriter(store, coords={"lon": np.arange(4.0)}, attrs={"title": "a run"}) as w:
+        for step in range(2):
+            da[:] = smooth(step, (3, 4), "f8")
+            w.write(step, {"t": da}, coords={"time": np.datetime64("2026-01-01") + step})
+            da[:] = 0.0  # the DataArray's own memory is copied like any other
+    ds = opened(zarr.storage.MemoryStore(store))
+    assert ds.t.dims == ("step", "lat", "lon")
+    np.testing.assert_array_equal(ds.lat, [10.0, 20.0, 30.0])
+    np.testing.assert_array_equal(ds.lon, np.arange(4.0))
+    np.testing.assert_array_equal(ds.t[1], smooth(1, (3, 4), "f8"))
+    assert ds.coords["time"].values[1].astype("M8[D]").item() == datetime.date(2026, 1, 2)
+    assert ds.attrs["title"] == "a run"
+
+
+def test_zero_dimensional_empty_and_ragged_fields() -> None:
+    store: dict[str, Any] = {}
+    values = {"scalar": np.float64(2.5), "none": np.zeros((0, 3)), "prime": smooth(0, (13, 7))}
+    with InSituWriter(store, {"prime": {"chunks": (5, 5), **LOSSY}}) as w:
+        for step in range(2):
+            w.write(step, values)
+    ds = opened(zarr.storage.MemoryStore(store))
+    np.testing.assert_array_equal(ds.scalar, [2.5, 2.5])
+    assert ds["none"].shape == (2, 0, 3)
+    assert_within(ds.prime[1], values["prime"])
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "read-only"])
+def test_memory_layouts(layout: str) -> None:
+    base = smooth(4, (10, 12, 14))
+    x = {"C": base, "F": np.asfortranarray(base), "strided": base[::2, ::-1, 1:],
+         "read-only": base.copy()}[layout]  # fmt: skip
+    x.flags.writeable = layout != "read-only"
+    for copy in (True, False):
+        store: dict[str, Any] = {}
+        with InSituWriter(store, {"x": {"chunks": (4, 5, 6), **LOSSY}}) as w:
+            w.write(0, {"x": x}, copy=copy)
+        assert_within(opened(zarr.storage.MemoryStore(store)).x[0], x)
+
+
+def test_a_relative_bound_is_not_loosened_by_padding() -> None:
+    """An edge chunk's range is that of its own values, whatever it is padded with."""
+    x = np.linspace(300.0, 301.0, 33, dtype="f8").reshape(11, 3)
+    store: dict[str, Any] = {}
+    with InSituWriter(store, {"x": {"compressors": FZCodec(rel=1e-2), "chunks": (8, 3)}}) as w:
+        w.write(0, {"x": x})
+    decoded = opened(zarr.storage.MemoryStore(store)).x[0].values
+    for part in (slice(0, 8), slice(8, 11)):
+        assert_within(decoded[part], x[part], 1e-2 * (x[part].max() - x[part].min()))
+
+
+def test_without_encoding_nothing_is_lost() -> None:
+    store: dict[str, Any] = {}
+    with InSituWriter(store) as w:
+        w.write(0, {"x": smooth(0)})
+    np.testing.assert_array_equal(opened(zarr.storage.MemoryStore(store)).x[0], smooth(0))
+
+
+def test_write_waits_while_too_much_is_outstanding() -> None:
+    with InSituWriter({}, {"x": LOSSY}, windows="marked", max_outstanding=2) as w:
+        for step in range(6):
+            w.write(step, {"x": smooth(step)})
+            assert w.statistics["outstanding"] <= 2
+        found = w.statistics
+        assert found["outstanding peak"] == 2
+        assert found["back-pressure seconds"] > 0.0
+
+
+def test_memory_is_used_again() -> None:
+    """Steady over many steps: copies live in as many blocks as were outstanding at once."""
+    x = smooth(0)
+    with InSituWriter({}, {"x": {"chunks": (4, 8, 20), **LOSSY}}, windows="marked") as w:
+        for step in range(100):
+            with w.iteration(step), w.idle():
+                pass
+            w.write(step, {"x": x})
+        assert w.statistics["pool bytes"] <= 3 * x.nbytes
+
+
+def test_statistics_and_pictures() -> None:
+    with InSituWriter({}, {"x": LOSSY, "y": LOSSY}) as w:
+        for step in range(4):
+            with w.iteration(step):
+                w.core("halo", lambda: None)
+                with w.idle("device"):
+                    pass
+            w.write(step, {"x": smooth(step), "y": smooth(step, (9, 9), "f8")})
+        w.flush()
+        found, ds = w.statistics, w.to_xarray()
+    raw = smooth(0).nbytes + 81 * 8
+    assert found["snapshots stored"] == 4
+    assert found["raw bytes"] == 4 * raw
+    assert found["ratio"] == found["raw bytes"] / found["stored bytes"] > 1.0
+    assert found["stored bytes"] == ds.stored_nbytes.sum() == ds.field_stored_nbytes.sum()
+    np.testing.assert_array_equal(ds.step, range(4))
+    np.testing.assert_array_equal(ds.raw_nbytes, 4 * [raw])
+    assert list(ds.field.values) == ["x", "y"]
+    for name in ("compress", "write", "copy", "latency"):
+        assert (ds[name] >= 0).all()
+    names = {(task.machine, task.job) for task in w.tasks}
+    assert {("compute", "x/0.0.0"), ("background", "x/0.0.0"), ("background", "core"),
+            ("compute", "compute")} <= names  # fmt: skip
+    assert "x/0.0.0" in gantt_html(w.tasks)
+    assert plot_gantt(w.tasks).get_title(loc="left") == ""
+
+
+def test_a_program_that_forgets_to_close_loses_nothing(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import numpy as np, fzdask\n"
+        f"w = fzdask.InSituWriter({str(tmp_path / 'r.zarr')!r}, windows='marked')\n"
+        "for step in range(2): w.write(step, {'x': np.full(9, step)})\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    np.testing.assert_array_equal(opened(tmp_path / "r.zarr").x[1], np.full(9, 1))
+
+
+def test_an_exception_in_the_simulation_keeps_what_was_written(tmp_path: Path) -> None:
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError, match="blew up"),
+        InSituWriter(tmp_path / "r.zarr", windows="marked") as w,
+    ):
+        w.write(0, {"x": smooth(0)})
+        raise RuntimeError("blew up")
+    assert opened(tmp_path / "r.zarr").sizes["step"] == 1
+
+
+def test_idle_time_is_found_without_marks() -> None:
+    """No window is ever marked: the simulation's thread sleeps, and that is seen."""
+    with InSituWriter({}, {"x": LOSSY}, windows="auto") as w:
+        if not w._engine._state.gate.watch.available:
+            pytest.skip("this platform does not tell the processor time of another thread")
+        w.write(0, {"x": smooth(0)})
+        wait_until(lambda: w.statistics["outstanding"] == 0)
+        assert "blocks begun out of windows" not in w.statistics
+        with w.idle():  # from the first mark on, marks are what counts
+            pass
+        w.write(1, {"x": smooth(1)})
+        assert stays(lambda: w.statistics["outstanding"] == 1)
+
+
+def test_idle_priority_needs_no_windows() -> None:
+    with InSituWriter({}, {"x": LOSSY}, windows="priority") as w:
+        w.write(0, {"x": smooth(0)})
+        wait_until(lambda: w.statistics["outstanding"] == 0)
+        assert w.statistics["idle priority"] in ("SCHED_IDLE", "nice 19", "")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: InSituWriter({}, client=object()), "reserved for Dask"),
+        (lambda: InSituWriter({}, max_outstanding=0), "must be at least 1"),
+        (lambda: InSituWriter({}, buffer="some"), "positive number of bytes"),
+        (lambda: InSituWriter({}, mode="r"), "must be 'a'"),
+        (lambda: InSituWriter({}, windows="sometimes"), "must be one of"),
+        (lambda: InSituWriter(3), "int is no store"),
+        (lambda: InSituWriter({}, {"x": FZCodec(abs=1)}), "give a mapping such as"),
+        (lambda: InSituWriter({}, fsync=True), "needs a local directory"),
+        (lambda: InSituWriter({}, rank=2, size=2, session="s"), "below size=2"),
+        (lambda: InSituWriter({}, size=2), "need session="),
+    ],
+)
+def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ({"compressor": None}, "did you mean 'compressors'"),
+        ({"chunks": (2, 4, 4, 4)}, "span 2 steps"),
+        ({"chunks": (4, 4)}, "must have 3 positive sizes"),
+        ({"dims": ("a", "b")}, "must name its 3 axes"),
+        ({"start": (3, 0, 0), "shape": (24, 16, 20), "chunks": (4, 16, 20)}, "cuts through"),
+        ({"start": (20, 0, 0), "shape": (24, 16, 20)}, "does not lie in"),
+        ({"compressors": "zip"}, "Zarr cannot make an array"),
+    ],
+)
+def test_bad_encodings_name_the_remedy(encoding: dict[str, Any], words: str) -> None:
+    with InSituWriter({}, {"x": encoding}) as w, pytest.raises(ConfigError, match=words):
+        w.write(0, {"x": smooth(0)})
+
+
+def test_bad_writes_name_the_remedy() -> None:
+    with InSituWriter({}) as w:
+        w.write(1, {"x": smooth(0), "n": np.arange(3)}, coords={"time": 0.0})
+        cases: list[tuple[int, Any, Any, str]] = [
+            (1, {"x": smooth(0), "n": np.arange(3)}, {"time": 1.0}, "steps increase"),
+            (2, {"x": smooth(0, (3, 3)), "n": np.arange(3)}, {"time": 1.0}, "has shape"),
+            (2, {"x": smooth(0, dtype="f8"), "n": np.arange(3)}, {"time": 1.0}, "has shape"),
+            (2, {"x": smooth(0)}, {"time": 1.0}, "leaves out 'n'"),
+            (2, {"x": smooth(0), "n": np.arange(3)}, {}, "give the same ones"),
+            (2, {"x": smooth(0), "n": np.arange(3)}, {"time": "noon"}, "one number"),
+            (2, {"m": np.arange(3)}, {"time": 1.0}, "is new after 1 steps"),
+            (2, {"x": np.ma.masked_array(smooth(0))}, {"time": 1.0}, "masked"),
+            (2, {"o": np.array([None])}, {"time": 1.0}, "Python objects"),
+            (2, {"a/b": smooth(0)}, {"time": 1.0}, "cannot name a field"),
+            (2, {}, {"time": 1.0}, "has no fields"),
+        ]
+        for step, fields, coords, words in cases:
+            with pytest.raises(ConfigError, match=words):
+                w.write(step, fields, coords=coords)
+        w.write(2, {"x": smooth(0), "n": np.arange(3)}, coords={"time": 1.0})  # still usable
+    with pytest.raises(ConfigError, match="writer is closed"):
+        w.write(3, {"x": smooth(0)})

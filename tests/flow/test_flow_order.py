@@ -87,15 +87,26 @@ def test_war_an_update_in_place_waits_for_readers():
     assert values[0] == 1  # in place
 
 
-def test_waw_the_later_write_is_the_one_that_stays():
-    with Flow(workers=4) as flow:
-        gate = threading.Event()
-        data = flow.data(name="both write it")
-        flow.submit(lambda: gate.wait(5) and "first", writes=data)
-        second = flow.submit(lambda: "second", writes=data)
-        assert not second.done
-        gate.set()
-        assert flow.result(data) == "second"
+def test_waw_writes_happen_in_their_order():
+    order = []
+    gate = threading.Event()
+
+    def first():
+        assert gate.wait(5)
+        order.append("first")
+        return "first"
+
+    def second():
+        order.append("second")
+        return "second"
+
+    with Flow(workers=2) as flow:
+        data, other = flow.data(name="both write it"), flow.data()
+        flow.submit(first, writes=data)
+        flow.submit(second, writes=data)
+        flow.submit(lambda: gate.set(), writes=other)  # on the second worker, after `second` if
+        assert flow.result(data) == "second"  # that did not wait
+    assert order == ["first", "second"]
 
 
 def test_a_simulated_device_shows_a_dropped_buffer():

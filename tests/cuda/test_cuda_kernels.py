@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 
 from fzdask.codecs.codebooks import Codebook
-from fzdask.codecs.kernels.cpu import difference, sampling, symbols
+from fzdask.codecs.kernels.cpu import (
+    difference,
+    sampling,
+    sampling_twice,
+    symbols,
+    width_sampling,
+)
 from fzdask.codecs.kernels.cpu import huffman as cpu_huffman
 from fzdask.codecs.kernels.cpu import outliers as cpu_outliers
 from fzdask.codecs.kernels.cpu import ranges as cpu_ranges
 from fzdask.codecs.kernels.cuda import huffman, lorenzo, outliers, quantize, ranges, scan
+from fzdask.codecs.kernels.cuda.sampling import Sample
 from fzdask.codecs.stages.base import Form, Job
 from fzdask.codecs.stages.lorenzo import axes_geometry, folded_shape
 from fzdask.codecs.stages.quantize import LIMITS, Quantize
@@ -206,7 +213,9 @@ def test_lorenzo_along_all_subsets_of_axes_equals_the_cpu(device, shape, dtype):
     random = np.random.default_rng(5)
     info = np.iinfo(dtype)
     lattice = random.integers(info.min, info.max, int(np.prod(shape)), dtype)  # all sums wrap
-    for subset in range(1 << len(folded_shape(shape))):
+    nd = len(folded_shape(shape))
+    twice = [1 << 4 | 1, ((1 << nd) - 1) * 17] if nd else []
+    for subset in [*range(1 << nd), *twice]:
         strides, spans = axes_geometry(shape, subset)
         cpu = np.empty_like(lattice)
         difference.forward(lattice, strides, spans, *difference.new_state(dtype, strides), cpu)
@@ -226,15 +235,21 @@ def test_axes_are_chosen_by_the_same_numbers(device, shape, dtype):
     forced = (np.arange(size) % 11 == 0).astype(np.uint8)
     bound = 0.01 if dtype[0] == "f" else None
     factor = 1 / (2 * bound) if bound else 1.0
+    sample = Sample(device, device.upload(x), bound, LIMITS[8])
+    lengths = np.array(folded, np.int64)
     for flags in (NONE, forced):
+        there = device.upload(flags)
         for samples in (min(32, size), min(256, size)):
             cpu = np.zeros(1 << len(folded), np.int64)
-            lengths = np.array(folded, np.int64)
             sampling.difference_costs(x, flags, lengths, factor, LIMITS[8], samples, cpu)
-            got = lorenzo.difference_costs(
-                device, device.upload(x), device.upload(flags), folded, bound, LIMITS[8], samples
-            )
-            assert np.array_equal(got, cpu)
+            assert np.array_equal(sample.difference_costs(folded, there, samples), cpu)
+            if min(folded) >= 3:
+                cpu = np.zeros(3 ** len(folded), np.int64)
+                sampling_twice.order_costs(x, flags, lengths, factor, LIMITS[8], samples, cpu)
+                assert np.array_equal(sample.order_costs(folded, there, samples), cpu)
+        for count in (5, 64):
+            cpu = width_sampling.narrowest_axes(x, flags, lengths, factor, count)
+            assert sample.narrowest_axes(folded, there, count) == cpu
 
 
 def residuals(kind, size, dtype):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.kernels.cpu import codebook
 from fzdask.codecs.kernels.cuda import huffman, lorenzo, outliers, quantize
 from fzdask.codecs.kernels.cuda.device import Device
+from fzdask.codecs.kernels.cuda.sampling import Sample
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Stage
 from fzdask.codecs.stages.huffman import Huffman, choose_coding, find_book, read_params
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
@@ -51,36 +52,16 @@ class DeviceStage(ABC):
         """The flat device array of the form; side sections are still on the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """An array that is sampled on its device: values with their bound, or a lattice (None)."""
-
-    device: Device
-    array: Any
-    bound: float | None
-
-    @property
-    def size(self) -> int:
-        return int(self.array.size)
-
-    def difference_costs(
-        self, folded: Sequence[int], forced: Any, samples: int
-    ) -> NDArray[np.int64]:
-        return lorenzo.difference_costs(
-            self.device, self.array, forced, folded, self.bound, LIMITS[8], samples
-        )
-
-
 class _Quantize(DeviceStage):
     of = Quantize
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
         width = lattice_width(data, form.bound, job)
         done = quantize.quantize(device, data, job.forced, width, form.bound, LIMITS[width])
-        sample: Any = _Sample(device, done.lattice, None)
+        sample: Any = Sample(device, done.lattice, None, LIMITS[8])
         factor = 1.0
         if form.dtype.kind == "f":
-            sample = _Sample(device, data, form.bound)
+            sample = Sample(device, data, form.bound, LIMITS[8])
             factor = steps(form.bound)[1]
         job.sample = (sample, factor)
         sections = {}

@@ -9,8 +9,10 @@ constexpr u32 EACH = 4;
 constexpr u32 TILE = BLOCK * EACH;
 constexpr u32 MAX_AXES = 4;
 
+// `leads`: elements at the start of a span that have no residual; twice the stride for an axis that
+// is differenced for the second time.
 struct Axes {
-  u64 strides[MAX_AXES], spans[MAX_AXES];
+  u64 strides[MAX_AXES], spans[MAX_AXES], leads[MAX_AXES];
 };
 
 // One element from the lattice values at it and before it along the axes.
@@ -48,30 +50,31 @@ template <u32 ND, class Q> __device__ void forward(const Q *q, u64 n, const Axes
         at -= at >= axes.spans[k] ? axes.spans[k] : 0;
       else
         at = static_cast<u32>(at) % static_cast<u32>(axes.spans[k]);
-      has |= static_cast<u32>(at >= axes.strides[k]) << k;
+      has |= static_cast<u32>(at >= axes.leads[k]) << k;
     }
     out[base + offset] = difference<ND>(q, base + offset, axes, has);
   }
 }
 
 // Prefix sums along one axis, of stride 32 or more: a thread walks a part of a column.
-// Columns are numbered outer * stride + inner; parts of a column lie `part` steps apart.
+// Columns are numbered outer * stride + inner; parts of a column lie `part` steps apart, and the
+// columns of two outer indices `pitch` elements.
 template <class Q>
-__device__ Q *column(Q *data, u64 columns, u64 length, u64 stride, u64 part, u64 &first, u64 &last,
-                     u64 &id) {
+__device__ Q *column(Q *data, u64 columns, u64 length, u64 stride, u64 pitch, u64 part, u64 &first,
+                     u64 &last, u64 &id) {
   id = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
   if (id >= columns) return nullptr;
   first = blockIdx.y * part;
   last = min(first + part, length);
-  return data + id / stride * stride * length + id % stride;
+  return data + id / stride * pitch + id % stride;
 }
 
 // Sums of the parts, as an array (outer, parts, stride).
 template <class Q>
-__device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, u64 part,
-                            Q *sums) {
+__device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, u64 pitch,
+                            u64 part, Q *sums) {
   u64 first, last, id;
-  const Q *at = column(data, columns, length, stride, part, first, last, id);
+  const Q *at = column(data, columns, length, stride, pitch, part, first, last, id);
   if (!at) return;
   Q sum = 0;
   for (u64 k = first; k < last; k++) sum += at[k * stride];
@@ -80,10 +83,10 @@ __device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, 
 
 // In place. `sums`: prefix sums of the sums of the parts, where there is more than one part.
 template <class Q>
-__device__ void column_scan(Q *data, u64 columns, u64 length, u64 stride, u64 part,
-                            const Q *sums) {
+__device__ void column_scan(Q *data, u64 columns, u64 length, u64 stride, u64 pitch,
+                            u64 part, const Q *sums) {
   u64 first, last, id;
-  Q *at = column(data, columns, length, stride, part, first, last, id);
+  Q *at = column(data, columns, length, stride, pitch, part, first, last, id);
   if (!at) return;
   Q sum = 0;
   if (blockIdx.y) sum = sums[(id / stride * gridDim.y + blockIdx.y - 1) * stride + id % stride];
@@ -110,39 +113,39 @@ __device__ void walk_row(Q *row, u32 stride, u64 first, u64 last, Q carry, Q *su
 }
 
 template <class Q, bool SCAN>
-__device__ void rows(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {
+__device__ void rows(Q *data, u64 count, u64 span, u32 stride, u64 pitch, u64 part, Q *sums) {
   u64 row = static_cast<u64>(blockIdx.x) * WARPS + warp_of();
   if (row >= count) return;
   u64 first = blockIdx.y * part, last = min(first + part, span);
   u64 place = (row * gridDim.y + blockIdx.y) * stride;
   Q carry = 0;
   if (SCAN && blockIdx.y) carry = sums[place - stride + lane_of() % stride];
-  walk_row<Q, SCAN>(data + row * span, stride, first, last, carry, sums + place);
+  walk_row<Q, SCAN>(data + row * pitch, stride, first, last, carry, sums + place);
 }
 
 #define FORWARD(nd, w, Q)                                                                        \
   KERNEL forward##nd##_##w(const Q *q, u64 n, u64 s0, u64 s1, u64 s2, u64 s3, u64 p0, u64 p1,    \
-                           u64 p2, u64 p3, Q *out) {                                             \
-    forward<nd, Q>(q, n, Axes{{s0, s1, s2, s3}, {p0, p1, p2, p3}}, out);                         \
+                           u64 p2, u64 p3, u64 l0, u64 l1, u64 l2, u64 l3, Q *out) {             \
+    forward<nd, Q>(q, n, Axes{{s0, s1, s2, s3}, {p0, p1, p2, p3}, {l0, l1, l2, l3}}, out);       \
   }                                                                                              \
   EXPORT(forward##nd##_##w)
 #define INVERSE(w, Q)                                                                            \
-  KERNEL column_sums_##w(const Q *data, u64 columns, u64 length, u64 stride, u64 part,           \
-                         Q *sums) {                                                              \
-    column_sums(data, columns, length, stride, part, sums);                                      \
+  KERNEL column_sums_##w(const Q *data, u64 columns, u64 length, u64 stride, u64 pitch,          \
+                         u64 part, Q *sums) {                                                    \
+    column_sums(data, columns, length, stride, pitch, part, sums);                               \
   }                                                                                              \
   EXPORT(column_sums_##w)                                                                        \
-  KERNEL column_scan_##w(Q *data, u64 columns, u64 length, u64 stride, u64 part,                 \
+  KERNEL column_scan_##w(Q *data, u64 columns, u64 length, u64 stride, u64 pitch, u64 part,      \
                          const Q *sums) {                                                        \
-    column_scan(data, columns, length, stride, part, sums);                                      \
+    column_scan(data, columns, length, stride, pitch, part, sums);                               \
   }                                                                                              \
   EXPORT(column_scan_##w)                                                                        \
-  KERNEL row_sums_##w(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {             \
-    rows<Q, false>(data, count, span, stride, part, sums);                                       \
+  KERNEL row_sums_##w(Q *data, u64 count, u64 span, u32 stride, u64 pitch, u64 part, Q *sums) {  \
+    rows<Q, false>(data, count, span, stride, pitch, part, sums);                                \
   }                                                                                              \
   EXPORT(row_sums_##w)                                                                           \
-  KERNEL row_scan_##w(Q *data, u64 count, u64 span, u32 stride, u64 part, Q *sums) {             \
-    rows<Q, true>(data, count, span, stride, part, sums);                                        \
+  KERNEL row_scan_##w(Q *data, u64 count, u64 span, u32 stride, u64 pitch, u64 part, Q *sums) {  \
+    rows<Q, true>(data, count, span, stride, pitch, part, sums);                                 \
   }                                                                                              \
   EXPORT(row_scan_##w)
 #define LATTICE(w, Q) \

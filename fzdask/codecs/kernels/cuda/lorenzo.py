@@ -1,4 +1,4 @@
-"""Lorenzo residuals on a device, the lattice from them, and the choice of axes."""
+"""Lorenzo residuals on a device, and the lattice from them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 
-__all__ = ["difference", "difference_costs", "undo_difference"]
+__all__ = ["difference", "undo_difference"]
 
 MAX_AXES = 4
-ALPHABET = 749
 TILE = 4 * BLOCK
 WARP = 32
 THREADS = 2048  # of a multiprocessor: as many walk along an axis at once, where there are as many
@@ -24,15 +22,24 @@ MOST_PARTS = 65535  # blocks along the second axis of a grid
 
 def difference(device: Device, lattice: Any, strides: Sequence[int], spans: Sequence[int]) -> Any:
     """Residual along the axes of these strides and spans (stride times length)."""
-    nd = len(strides)
-    if nd == 0:
+    axes = list(zip(strides, spans, strict=True))
+    once = list(dict.fromkeys(axes))
+    out = _difference(device, lattice, once, lead=1)
+    # The second time from the second difference on, so that the first value of a line costs once.
+    return _difference(device, out, [a for a in once if axes.count(a) > 1], lead=2)
+
+
+def _difference(device: Device, lattice: Any, axes: list[tuple[int, int]], lead: int) -> Any:
+    if not axes:
         return lattice
-    unused = [1] * (MAX_AXES - nd)
+    unused = [1] * (MAX_AXES - len(axes))
+    strides, spans = zip(*axes, strict=True)
+    leads = [lead * s for s in strides]
     out = device.empty(lattice.size, lattice.dtype)
     device.launch(
-        "lorenzo", f"forward{nd}_{suffix(lattice.dtype)}", blocks(lattice.size, TILE), BLOCK,
+        "lorenzo", f"forward{len(axes)}_{suffix(lattice.dtype)}", blocks(out.size, TILE), BLOCK,
         lattice, np.uint64(lattice.size),
-        *(np.uint64(s) for s in (*strides, *unused, *spans, *unused)), out,
+        *(np.uint64(s) for s in (*strides, *unused, *spans, *unused, *leads, *unused)), out,
     )  # fmt: skip
     return out
 
@@ -41,15 +48,23 @@ def undo_difference(
     device: Device, residual: Any, strides: Sequence[int], spans: Sequence[int]
 ) -> None:
     """The lattice of a residual, in its place."""
-    for stride, span in zip(strides, spans, strict=True):
-        outer = residual.size // int(span)
-        _prefix_sums(device, residual, outer, int(span) // int(stride), int(stride))
+    axes = list(zip(strides, spans, strict=True))
+    for k, (stride, span) in enumerate(axes):
+        length = span // stride
+        # Of an axis that was differenced twice, the second time left the first value alone.
+        skip = int((stride, span) in axes[k + 1 :])
+        if length - skip > 1:
+            lines = residual[skip * stride :]
+            _prefix_sums(device, lines, residual.size // span, length - skip, stride, span)
 
 
-def _prefix_sums(device: Device, data: Any, outer: int, length: int, stride: int) -> None:
-    """Prefix sums along the middle axis of an array (outer, length, stride), in place."""
-    if length < 2 or not data.size:
-        return
+def _prefix_sums(
+    device: Device, data: Any, outer: int, length: int, stride: int, pitch: int
+) -> None:
+    """Prefix sums along the middle axis of an array (outer, length, stride), in place.
+
+    ``pitch`` elements lie between two outer indices.
+    """
     wanted = device.multiprocessors * THREADS
     name = suffix(data.dtype)
     if stride >= WARP:
@@ -57,7 +72,8 @@ def _prefix_sums(device: Device, data: Any, outer: int, length: int, stride: int
         steps = _part(length, wanted // columns, LEAST_STEPS, 1)
         parts = blocks(length, steps)
         grid = (blocks(columns), parts)
-        args: tuple[Any, ...] = (data, *(np.uint64(v) for v in (columns, length, stride, steps)))
+        sizes = (columns, length, stride, pitch, steps)
+        args: tuple[Any, ...] = (data, *(np.uint64(v) for v in sizes))
         kernels = f"column_sums_{name}", f"column_scan_{name}"
     else:
         width = WARP // stride * stride
@@ -65,12 +81,15 @@ def _prefix_sums(device: Device, data: Any, outer: int, length: int, stride: int
         elements = _part(span, wanted // (outer * WARP), LEAST_ROUNDS * width, width)
         parts = blocks(span, elements)
         grid = (blocks(outer, BLOCK // WARP), parts)
-        args = (data, np.uint64(outer), np.uint64(span), np.uint32(stride), np.uint64(elements))
+        args = (
+            data, np.uint64(outer), np.uint64(span), np.uint32(stride), np.uint64(pitch),
+            np.uint64(elements),
+        )  # fmt: skip
         kernels = f"row_sums_{name}", f"row_scan_{name}"
     sums = device.empty(outer * parts * stride, data.dtype)
     if parts > 1:
         device.launch("lorenzo", kernels[0], grid, BLOCK, *args, sums)
-        _prefix_sums(device, sums, outer, parts, stride)
+        _prefix_sums(device, sums, outer, parts, stride, parts * stride)
     device.launch("lorenzo", kernels[1], grid, BLOCK, *args, sums)
 
 
@@ -79,37 +98,3 @@ def _part(length: int, parts: int, least: int, multiple: int) -> int:
     parts = min(max(parts, 1), MOST_PARTS, max(1, length // least))
     part = -(-length // parts)
     return -(-part // multiple) * multiple
-
-
-def difference_costs(
-    device: Device,
-    x: Any,
-    forced: Any,
-    folded: Sequence[int],
-    bound: float | None,
-    limit: float,
-    samples: int,
-) -> NDArray[np.int64]:
-    """Estimated size of a sample for every subset of axes, as the CPU's kernel computes it.
-
-    ``x`` holds values that are to be quantized with this bound or, with None, a lattice.
-    """
-    nd = len(folded)
-    strides = [1] * MAX_AXES
-    for axis in range(nd - 2, -1, -1):
-        strides[axis] = strides[axis + 1] * int(folded[axis + 1])
-    cell = (
-        (1.0, 1.0, 0.0, limit) if bound is None else (1.0 / (2.0 * bound), 2 * bound, bound, limit)
-    )
-    subsets = 1 << nd
-    counts = device.zeros(subsets * ALPHABET, np.uint32)
-    totals = device.zeros(1 + subsets, np.uint64)
-    device.launch(
-        "sample", f"count_sample_{suffix(x.dtype)}", blocks(samples * subsets), BLOCK,
-        x, forced if forced.size else device.empty(1, np.uint8), np.uint32(forced.size > 0),
-        np.uint64(x.size), np.uint32(nd), *(np.uint64(s) for s in strides),
-        *(np.float64(v) for v in cell), np.uint64(samples), counts, totals,
-    )  # fmt: skip
-    costs = device.empty(subsets, np.uint64)
-    device.launch("sample", "sample_costs", subsets, BLOCK, counts, totals, costs)
-    return device.download(costs).astype(np.int64)

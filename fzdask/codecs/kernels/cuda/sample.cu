@@ -1,5 +1,6 @@
 // Which axes are worth differencing: the coded size of a sample, for every subset of axes at once
-// (kernels/cpu/sampling.py says why; the numbers are the same).
+// (kernels/cpu/sampling.py, sampling_twice.py and width_sampling.py say why; the numbers are the
+// same).
 #include "floats.cuh"
 #include "symbols.cuh"
 
@@ -81,6 +82,101 @@ __device__ void count_sample(const T *x, const u8 *forced, u32 has_forced, u64 n
   atomicAdd(&totals[1 + subset], static_cast<u64>(extra_bits(s)));
 }
 
+// The same for no, first or second differences along each axis: one block for a point, a thread
+// for a choice, whose digits in base 3 say how often each axis is differenced.
+template <class T>
+__device__ void count_orders(const T *x, const u8 *forced, u32 has_forced, u64 n, Shape shape,
+                             Cells c, u64 samples, u32 *counts, u64 *totals) {
+  SHARED(u64, q, BLOCK);
+  SHARED(u32, unusable, 1);
+  u64 k = blockIdx.x;
+  u32 way = threadIdx.x, ways = 1;
+  for (u32 a = 0; a < shape.nd; a++) ways *= 3;
+  if (way == 0) unusable[0] = 0;
+  __syncthreads();
+  if (way < ways) {
+    u64 first = k * n / samples;
+    u64 room = (k + 1) * n / samples - first;
+    u64 at = first + (random_at(k) >> 33) % max(room, static_cast<u64>(1));
+    u64 rest = at;
+    u32 digits = way;
+#pragma unroll
+    for (u32 a = 0; a < MAX_AXES; a++) {
+      if (a >= shape.nd) break;
+      u64 stride = shape.strides[a], coordinate = rest / stride;
+      if (coordinate < 2) at += (2 - coordinate) * stride;
+      rest %= stride;
+      at -= digits % 3 * stride;
+      digits /= 3;
+    }
+    double r = rint(widen(x[at]) * c.inv);
+    bool usable = fabs(r) <= c.limit && !(has_forced && forced[at]) && !misses(x[at], c);
+    q[way] = usable ? static_cast<u64>(static_cast<i64>(r)) : 0;
+    if (!usable) atomicOr(&unusable[0], 1u);
+  }
+  __syncthreads();
+  if (unusable[0]) return;
+  u32 step = 1;
+  for (u32 a = 0; a < shape.nd; a++, step *= 3) {
+    u32 digit = way / step % 3;
+    u64 mine = q[way], one = 0, two = 0;
+    if (way < ways && digit == 1) one = q[way - step];
+    if (way < ways && digit == 2) {
+      one = q[way - step];
+      two = q[way - 2 * step];
+    }
+    __syncthreads();
+    if (way < ways && digit) q[way] = digit == 1 ? one - mine : mine + two - 2 * one;
+    __syncthreads();
+  }
+  if (way >= ways) return;
+  u32 s = symbol_of(zigzag(q[way]));
+  if (way == 0) atomicAdd(&totals[0], 1ull);
+  atomicAdd(&counts[way * ALPHABET + s], 1u);
+  atomicAdd(&totals[1 + way], static_cast<u64>(extra_bits(s)));
+}
+
+// Bit planes that blocks of 16 residuals need: one block of threads for each, sixteen threads for
+// a subset. `planes`: of each subset, and behind them how many blocks were looked at.
+constexpr u32 NARROW = 16;
+constexpr double NARROW_LIMIT = 1073741824.0;
+
+template <class T>
+__device__ void count_planes(const T *x, const u8 *forced, u32 has_forced, Shape shape, Cells c,
+                             u64 first, u64 count, u64 blocks, u64 *planes) {
+  SHARED(u32, q, BLOCK);
+  SHARED(u32, unusable, 1);
+  u32 subset = threadIdx.x / NARROW, subsets = 1u << shape.nd;
+  if (threadIdx.x == 0) unusable[0] = 0;
+  __syncthreads();
+  if (subset < subsets) {
+    u64 k = blockIdx.x, start = k * count / blocks;
+    u64 room = (k + 1) * count / blocks - start;
+    u64 at = (first + start + (random_at(k) >> 33) % room) * NARROW + threadIdx.x % NARROW;
+#pragma unroll
+    for (u32 a = 0; a < MAX_AXES; a++)
+      if (subset >> a & 1) at -= shape.strides[a];
+    double r = rint(widen(x[at]) * c.inv);
+    bool usable = fabs(r) <= NARROW_LIMIT && !(has_forced && forced[at]) && !misses(x[at], c);
+    q[threadIdx.x] = usable ? static_cast<u32>(static_cast<i32>(r)) : 0;
+    if (!usable) atomicOr(&unusable[0], 1u);
+  }
+  __syncthreads();
+  if (unusable[0]) return;
+  for (u32 a = 0; a < shape.nd; a++) {
+    bool far = subset < subsets && (subset >> a & 1);
+    u32 near = far ? q[threadIdx.x - (NARROW << a)] : 0;
+    __syncthreads();
+    if (far) q[threadIdx.x] = near - q[threadIdx.x];
+    __syncthreads();
+  }
+  u32 top = subset < subsets ? static_cast<u32>(zigzag(q[threadIdx.x])) : 0;
+  for (u32 d = 1; d < NARROW; d <<= 1) top |= __shfl_xor_sync(ALL, top, static_cast<i32>(d));
+  if (subset < subsets && threadIdx.x % NARROW == 0)
+    atomicAdd(&planes[subset], static_cast<u64>(32 - __clz(static_cast<i32>(top))));
+  if (threadIdx.x == 0) atomicAdd(&planes[subsets], 1ull);
+}
+
 // One block for each subset: entropy and raw bits in units of 2**-8 bit; 0 if nothing was taken.
 KERNEL sample_costs(const u32 *counts, const u64 *totals, u64 *costs) {
   u64 taken = totals[0], cost = 0;
@@ -102,9 +198,26 @@ EXPORT(sample_costs)
                  Cells{inv, step, bound, limit}, samples, counts, totals);                       \
   }                                                                                              \
   EXPORT(count_sample_##t)
+#define ORDERS(t, T)                                                                             \
+  KERNEL count_orders_##t(const T *x, const u8 *forced, u32 has_forced, u64 n, u32 nd, u64 s0,   \
+                          u64 s1, u64 s2, u64 s3, double inv, double step, double bound,         \
+                          double limit, u64 samples, u32 *counts, u64 *totals) {                 \
+    count_orders(x, forced, has_forced, n, Shape{{s0, s1, s2, s3}, nd},                          \
+                 Cells{inv, step, bound, limit}, samples, counts, totals);                       \
+  }                                                                                              \
+  EXPORT(count_orders_##t)
+#define PLANES(t, T)                                                                             \
+  KERNEL count_planes_##t(const T *x, const u8 *forced, u32 has_forced, u32 nd, u64 s0, u64 s1,  \
+                          u64 s2, u64 s3, double inv, double step, double bound, u64 first,      \
+                          u64 count, u64 blocks, u64 *planes) {                                  \
+    count_planes(x, forced, has_forced, Shape{{s0, s1, s2, s3}, nd},                             \
+                 Cells{inv, step, bound, 0.0}, first, count, blocks, planes);                    \
+  }                                                                                              \
+  EXPORT(count_planes_##t)
+#define ALL_SAMPLES(t, T) SAMPLE(t, T) ORDERS(t, T) PLANES(t, T)
 
-SAMPLE(f2, half_bits)
-SAMPLE(f4, float)
-SAMPLE(f8, double)
-SAMPLE(i4, i32)
-SAMPLE(i8, i64)
+ALL_SAMPLES(f2, half_bits)
+ALL_SAMPLES(f4, float)
+ALL_SAMPLES(f8, double)
+ALL_SAMPLES(i4, i32)
+ALL_SAMPLES(i8, i64)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import reader_logarithm
+import reader_planes
 from numcodecs import zstd as zstd_library
 
 
@@ -46,8 +47,10 @@ DESCRIBED = 63
 
 LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
 QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM = 1, 2, 3, 4, 5, 20
+ZIGZAG, FIXED_LENGTH = 7, 11
 BACK_ENDS = {ZSTD}
-STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM}
+STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM, ZIGZAG, FIXED_LENGTH}
+LETTERS = {LOGARITHM: "L", FIXED_LENGTH: "F"}  # of stages whose numbers have two digits
 
 
 @dataclass
@@ -242,10 +245,10 @@ def read_stages(fields: Bytes) -> list[Stage]:
             size = fields.varint()
         stages.append(Stage(word >> 3, fields.take(size)))
     require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
-    numbers = "".join("L" if s.number == LOGARITHM else str(s.number) for s in stages)
-    require(bool(re.fullmatch("|54*|L?12*3?4*", numbers)), f"a chain of stages {numbers}")
+    numbers = "".join(LETTERS.get(s.number, str(s.number)) for s in stages)
+    require(bool(re.fullmatch("|54*|L?12*(3|7|7?F)?4*", numbers)), f"a chain of stages {numbers}")
     lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
-    lengths[LOGARITHM] = (6,)
+    lengths |= {LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,)}
     for stage in stages:
         require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
     return stages
@@ -305,6 +308,9 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     if chain[last].number == HUFFMAN:
         named = (last, 3) in header.sections
         expected |= {(last, 3 if named else 1), (last, 2)}
+    if chain[last].number == FIXED_LENGTH:
+        apart = chain[last].parameters[0] & 4
+        expected |= {(last, number) for number in (1, 2, *([3] if apart else []))}
     has_outliers = (first, 1) in header.sections
     if has_outliers:
         expected |= {(first, 1), (first, 2)}
@@ -321,6 +327,9 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     lattice_type = np.dtype(f"<i{chain[first].parameters[0]}")
     if chain[last].number == HUFFMAN:
         lattice = unhuffman(header, last, chain.pop().parameters, count, lattice_type)
+    elif chain[last].number in (ZIGZAG, FIXED_LENGTH):
+        lattice = read_codes(header, chain, count, lattice_type)
+        chain = [stage for stage in chain if stage.number not in (ZIGZAG, FIXED_LENGTH)]
     else:
         data = header.section(last, 0)
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
@@ -340,6 +349,26 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         if has_exact:
             put_outliers_back(values, header.section(0, 3), header.section(0, 4))
     return values.view(header.dtype.newbyteorder("<")).astype(header.dtype)
+
+
+def read_codes(
+    header: Header, chain: list[Stage], count: int, lattice_type: np.dtype
+) -> np.ndarray:
+    """Return the `count` lattice integers behind zigzag, fixed_length or both."""
+    last = len(chain) - 1
+    data = header.section(last, 0)
+    if chain[last].number == ZIGZAG:
+        require(len(data) == count * lattice_type.itemsize, "the codes are of another length")
+        codes = np.frombuffer(data, f"<u{lattice_type.itemsize}")
+    else:
+        sides = {k: header.section(last, k) for k in (1, 2, 3) if (last, k) in header.sections}
+        try:
+            codes = reader_planes.unpack(
+                chain[last].parameters, count, lattice_type.itemsize, data, sides
+            )
+        except reader_planes.Misfit as misfit:
+            raise MalformedError(f"fixed_length: {misfit}") from misfit
+    return reader_planes.unzigzag(codes, lattice_type)
 
 
 def read_logarithm(parameters: bytes, dtype: np.dtype) -> tuple[np.dtype, float]:

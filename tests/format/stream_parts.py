@@ -14,6 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numcodecs import zstd
 
+from fzdask.codecs.stages.base import ByteStage
+from fzdask.codecs.stages.registry import stage_by_code
+from fzdask.codecs.stages.zstd import Zstd
 from fzdask.format import Header, SectionEntry, pack, unpack
 
 START = 6  # magic, version, length
@@ -34,6 +37,22 @@ def split(stream: bytes) -> tuple[bytes, bytes]:
     return stream[START : length - CHECKS], stream[length:]
 
 
+def applied(header: Header, mask: int) -> list[ByteStage]:
+    """The back ends of a stream that a mask names, in the order in which they are applied."""
+    stages = [stage_by_code(stage.code)() for stage in header.stages]
+    back_ends = [stage for stage in stages if isinstance(stage, ByteStage)]
+    return [stage for k, stage in enumerate(back_ends) if mask >> k & 1]
+
+
+def squeezed(back_end: ByteStage, data: bytes) -> bytes:
+    """The bytes as a back end writes them, for zstd even where that saves nothing."""
+    if isinstance(back_end, Zstd):
+        return bytes(zstd.compress(data, 1))
+    packed = back_end.compress(np.frombuffer(data, np.uint8))
+    assert packed is not None, f"{back_end.name} was applied, and now saves nothing"
+    return packed
+
+
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """A header, and each section before the back ends."""
@@ -47,8 +66,9 @@ class Parts:
         raw = []
         for entry, blob in zip(header.sections, blobs, strict=True):
             data = blob.tobytes()
-            for _ in entry.sizes[1:]:
-                data = bytes(zstd.decompress(data))
+            undo = list(zip(applied(header, entry.applied), entry.sizes, strict=False))
+            for back_end, size in reversed(undo):
+                data = back_end.decompress(np.frombuffer(data, np.uint8), size).tobytes()
             raw.append(data)
         return cls(header, tuple(raw))
 
@@ -84,8 +104,8 @@ class Parts:
         entries, blobs = [], []
         for k, (entry, data) in enumerate(zip(self.header.sections, self.raw, strict=True)):
             true_sizes = [len(data)]
-            for _ in range(entry.applied.bit_count()):
-                data = zstd.compress(data, 1)
+            for back_end in applied(self.header, entry.applied):
+                data = squeezed(back_end, data)
                 true_sizes.append(len(data))
             told = tuple(true_sizes) if sizes is None else sizes[k]
             entries.append(SectionEntry(entry.stage, entry.number, entry.applied, told))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fzdask.codecs import api
 from fzdask.codecs.codebooks import FITTED, Codebook
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.prepare import flatten, prepare_on_device
-from fzdask.codecs.device.stages import DeviceStage, device_stages
+from fzdask.codecs.device.stages import device_stages
 from fzdask.codecs.kernels.cuda.device import Device
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (

@@ -1,0 +1,116 @@
+"""Codes and bit planes on a device: the second half of the ``speed`` pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fzdask.codecs.device.base import DeviceStage
+from fzdask.codecs.kernels.cuda import codes, fixed_length
+from fzdask.codecs.kernels.cuda.device import Device
+from fzdask.codecs.stages.base import Encoded, Form, Job, Known
+from fzdask.codecs.stages.bitshuffle import Bitshuffle
+from fzdask.codecs.stages.fixed_length import APART, BLOCKS, FixedLength
+from fzdask.codecs.stages.zigzag import Zigzag
+from fzdask.errors import FormatError
+
+__all__ = ["BitshuffleOnDevice", "FixedLengthOnDevice", "ZigzagOnDevice"]
+
+
+class ZigzagOnDevice(DeviceStage):
+    """``zigzag``."""
+
+    of = Zigzag
+
+    def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
+        return Encoded(codes.zigzag(device, data))
+
+    def decode(
+        self,
+        device: Device,
+        stage: Any,
+        data: Any,
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        known: Known,
+    ) -> Any:
+        return codes.unzigzag(device, data)
+
+
+class FixedLengthOnDevice(DeviceStage):
+    """``fixed_length``."""
+
+    of = FixedLength
+
+    def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
+        if form.dtype.kind == "i":
+            data = codes.zigzag(device, data)
+        packed = fixed_length.pack(device, data, stage.block, stage.outlier)
+        sections = {"units": packed.present, "widths": packed.entries.view(np.uint8)}
+        if stage.outlier:
+            sections["firsts"] = packed.firsts
+        return Encoded(packed.planes.view(np.uint8), stage.params, sections)
+
+    def decode(
+        self,
+        device: Device,
+        stage: Any,
+        data: Any,
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        known: Known,
+    ) -> Any:
+        block, apart = BLOCKS[params[0] & 3], bool(params[0] & APART)
+        present, widths, firsts = (sections.get(n) for n in ("units", "widths", "firsts"))
+        units = -(-form.size // (4 * block))
+        if present is None or widths is None or (firsts is not None) != apart:
+            raise FormatError("fzdask stream: fixed_length without its sections; it is damaged.")
+        if present.size != -(-units // 8) or (units % 8 and present[-1] >> units % 8):
+            raise FormatError(
+                f"fzdask stream: fixed_length with other than {units} units; damaged."
+            )
+        stored = int(np.bitwise_count(present).sum())
+        plane = block // 8
+        if widths.size != 2 * (1 + apart) * stored or data.size % plane:
+            raise FormatError(f"fzdask stream: fixed_length: not {stored} units; damaged.")
+        packed = fixed_length.Planes(
+            data.view(f"u{plane}"),
+            device.upload(np.frombuffer(widths.tobytes(), "<u2")),
+            device.upload(np.zeros(0, np.uint8) if firsts is None else firsts),
+            device.upload(present),
+        )
+        dtype = np.dtype(f"u{form.dtype.itemsize}")
+        out = fixed_length.unpack(device, packed, form.size, block, apart, dtype)
+        if out is None:
+            raise FormatError(
+                "fzdask stream: fixed_length: planes or first codes are not as many as said; "
+                "it is damaged."
+            )
+        return out if form.dtype.kind == "u" else codes.unzigzag(device, out)
+
+
+class BitshuffleOnDevice(DeviceStage):
+    """``bitshuffle``."""
+
+    of = Bitshuffle
+
+    def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
+        params = bytes([stage.block.bit_length() - 1])
+        nbytes = stage.form_after(form, params).size
+        return Encoded(codes.bitshuffle(device, data, stage.block, nbytes), params)
+
+    def decode(
+        self,
+        device: Device,
+        stage: Any,
+        data: Any,
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        known: Known,
+    ) -> Any:
+        return codes.bitunshuffle(device, data, form.size, 1 << params[0], form.dtype)

@@ -15,7 +15,7 @@ import numpy as np
 from numcodecs import zstd
 
 from fzdask.codecs.stages.base import ByteStage
-from fzdask.codecs.stages.registry import stage_by_code
+from fzdask.codecs.stages.registry import built_in
 from fzdask.codecs.stages.zstd import Zstd
 from fzdask.format import Header, SectionEntry, pack, unpack
 
@@ -39,9 +39,9 @@ def split(stream: bytes) -> tuple[bytes, bytes]:
 
 def applied(header: Header, mask: int) -> list[ByteStage]:
     """The back ends of a stream that a mask names, in the order in which they are applied."""
-    stages = [stage_by_code(stage.code)() for stage in header.stages]
-    back_ends = [stage for stage in stages if isinstance(stage, ByteStage)]
-    return [stage for k, stage in enumerate(back_ends) if mask >> k & 1]
+    kinds = {kind.code: kind for kind in built_in().values() if issubclass(kind, ByteStage)}
+    back_ends = [kinds[stage.code] for stage in header.stages if stage.code in kinds]
+    return [kind() for k, kind in enumerate(back_ends) if mask >> k & 1]
 
 
 def squeezed(back_end: ByteStage, data: bytes) -> bytes:

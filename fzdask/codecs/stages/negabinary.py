@@ -30,7 +30,7 @@ class Negabinary(ArrayStage):
     Sources
     -------
     Lindstrom 2014, "Fixed-rate compressed floating-point arrays" (ZFP); Fallin et al. 2025,
-    "PFPL: fast and effective lossy compression on GPUs and CPUs with guaranteed error bounds".
+    "Fast and effective lossy compression on GPUs and CPUs with guaranteed error bounds".
     """
 
     name: ClassVar[str] = "negabinary"

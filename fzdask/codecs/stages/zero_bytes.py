@@ -34,7 +34,7 @@ class ZeroBytes(ByteStage):
 
     Sources
     -------
-    Fallin et al. 2025, "PFPL: fast and effective lossy compression on GPUs and CPUs with
+    Fallin et al. 2025, "Fast and effective lossy compression on GPUs and CPUs with
     guaranteed error bounds"; Azami et al. 2025, "LC: a framework for synthesizing compressors"
     (the components RZE and RRE).
     """

@@ -3,8 +3,8 @@
 Each value is predicted in two ways, by least squares and by Lorenzo; the one that erred less
 around it is the base, and the difference to it is cut into binary decisions. For each decision
 every model looks up an adaptive probability by its own context, a small online-trained network
-mixes them, and an arithmetic coder codes the decision with the result. All of that is integer
-arithmetic. Encoder and decoder are one loop, so that they cannot disagree.
+mixes them, and an arithmetic coder codes the decision with the result, in integers. Encoder and
+decoder are one loop, so that they cannot disagree.
 """
 
 import math
@@ -13,21 +13,30 @@ import numpy as np
 from numba import njit
 
 from fzdask.codecs.kernels.cpu import least_squares
+from fzdask.codecs.kernels.cpu.mixing_contexts import (
+    BASE,
+    CALM,
+    CLIP,
+    DECISIONS,
+    ENTRIES,
+    LORENZO,
+    MODELS,
+    SQUARES,
+    STRONG,
+    find_contexts,
+    lead_of_lorenzo,
+)
 from fzdask.codecs.kernels.cpu.symbols import exponent
 
-MODELS = 8
-DECISIONS = 64  # of one value that are told apart
-STRONG = 6  # classes of energy, each with mixing weights of its own
-LEVELS = 26
-_SIZES = (LEVELS * 8, 343, 13 * 9 * 4, 11 * 11 * 7, LEVELS * 9, 16 * LEVELS, LEVELS * LEVELS,
-          LEVELS * 25)  # fmt: skip
-OFFSETS = np.array([sum(_SIZES[:k]) * DECISIONS for k in range(MODELS)], np.int64)
-ENTRIES = sum(_SIZES) * DECISIONS
-CLIP = 1 << 20  # of a difference that is kept for contexts
 LEAST = 16  # of 65536: no decision is taken to be surer
 SPEED = 5  # of the mixer, in 2**-16 of error times input
 FIRST_WEIGHT = 1 << 14  # a quarter
-_RUN = 6  # magnitudes coded one by one
+EVEN = np.uint32(1 << 31)  # a cell: 22 bits of probability, 10 of how often it was asked
+SEEN, SEEN_CALM = 127, 1023  # up to which a cell learns more and more slowly
+RUN = 6  # magnitudes told one by one; greater ones by exponent, two bits, and the rest
+ZERO, SIGN, UNARY, EXPONENT, TOP, LOW, DONE = range(7)  # kinds of decisions
+_TOP_BYTE = 1 << 24
+_WORD = 0xFFFFFFFF
 
 
 def _logistic(i):
@@ -35,73 +44,157 @@ def _logistic(i):
 
 
 def _logit(i):
-    return round(256 * math.log((i + 0.5) / (4095.5 - i)))
+    return max(-2047, min(2047, round(256 * math.log((i + 0.5) / (4095.5 - i)))))
 
 
-# exp and log may differ in the last bit between machines, but none of these is near a half
-# (tests/stages/test_stage_context_mixing.py), so the rounded tables do not.
+# exp and log may differ in the last bit between machines; no entry is so near a half that its
+# rounding could (a test looks), so these tables do not.
 SQUASH = np.array([_logistic(i) for i in range(4096)], np.int64)
-STRETCH = np.array([max(-2047, min(2047, _logit(i))) for i in range(4096)], np.int32)
-RATES = np.array([65536 * 2 // (2 * n + 3) for n in range(128)], np.int64)
+STRETCH = np.array([_logit(i) for i in range(4096)], np.int32)
+RATES = np.array([65536 * 2 // (2 * n + 3) for n in range(SEEN_CALM + 1)], np.int64)
 
 
-@njit(nogil=True, cache=True)
-def _level(a):
-    """Itself below 4, then two levels for each power of two."""
-    if a < 4:
-        return a
-    e = exponent(a)
-    return min(2 * e + ((a >> (e - 1)) & 1), LEVELS - 1)
+@njit(nogil=True, cache=True, inline="always")
+def _learnt(cell, bit, most):
+    """A cell after a decision: its probability moves by 1 / (count + 1.5) of what it missed."""
+    seen = np.int64(cell) & 1023
+    chance = np.int64(cell) >> 10
+    chance += (((bit << 22) - bit - chance) * RATES[seen]) >> 16
+    return np.uint32((chance << 10) | min(seen + 1, most))
 
 
-@njit(nogil=True, cache=True)
-def _clip(v, most):
-    return min(max(v, -most), most) + most
+@njit(nogil=True, cache=True, inline="always")
+def _code(state, data, chance, bit, decoding):
+    """Code one decision of which 1 has ``chance`` in 65536; returns it.
 
-
-@njit(nogil=True, cache=True)
-def lorenzo_terms(strides, subset, distances, signs):
-    """Distances and signs of the terms of a Lorenzo prediction; their number."""
-    used = 0
-    axes = strides.size
-    for mask in range(1, 1 << axes):
-        if mask & ~subset == 0:
-            distance = 0
-            sign = -1
-            for k in range(axes):
-                if (mask >> k) & 1:
-                    distance += strides[k]
-                    sign = -sign
-            distances[used] = distance
-            signs[used] = sign
-            used += 1
-    return used
-
-
-@njit(nogil=True, cache=True)
-def choose_axes(q, pad, strides, samples):
-    """The axes whose Lorenzo residual is smallest on a sample, by the sum of its bit lengths.
-
-    ``q`` has ``pad`` zeros in front.
+    ``state``: low and high end of the interval, what was read of it, the place in ``data``.
     """
-    n = q.size - pad
-    best, least = 0, np.int64(0)
-    distances = np.empty(16, np.int64)
-    signs = np.empty(16, np.int64)
-    for subset in range(1 << strides.size):
-        terms = lorenzo_terms(strides, subset, distances, signs)
-        cost = np.int64(0)
-        for k in range(samples):
-            i = k * n // samples
-            r = q[pad + i]
-            for t in range(terms):
-                r -= signs[t] * q[pad + i - distances[t]]
-            if r != 0:
-                # The sign of a zigzagged residual is its lowest bit.
-                cost += exponent(np.uint64(abs(r) | 1)) + 2
-        if subset == 0 or cost < least:
-            best, least = subset, cost
-    return best
+    low, high = state[0], state[1]
+    middle = low + (((high - low) * chance) >> 16)
+    if decoding:
+        bit = np.int64(state[2] <= middle)
+    if bit:
+        high = middle
+    else:
+        low = middle + 1
+    while (low ^ high) < _TOP_BYTE:
+        place = state[3]
+        if decoding:
+            byte = np.int64(data[place]) if place < data.size else np.int64(0)
+            state[2] = ((state[2] << 8) & _WORD) | byte
+        elif place < data.size:
+            data[place] = np.uint8(high >> 24)
+        state[3] += 1
+        low = (low << 8) & _WORD
+        high = ((high << 8) & _WORD) | 255
+    state[0], state[1] = low, high
+    return bit
+
+
+@njit(nogil=True, cache=True)
+def _code_raw(state, data, width, value, got, decoding):
+    """Code the low ``width`` bits of ``value`` at even odds; ``got`` with them appended."""
+    for k in range(width - 1, -1, -1):
+        got = (got << 1) | _code(state, data, np.int64(1 << 15), (value >> k) & 1, decoding)
+    return got
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _asked(kind, delta, negative, size, quotient, count, length, shift):
+    """What the encoder answers."""
+    if kind == ZERO:
+        return np.int64(delta != 0)
+    if kind == SIGN:
+        return negative
+    if kind == UNARY:
+        return np.int64(count < quotient)
+    if kind == EXPONENT:
+        return np.int64(count < exponent(np.uint64(quotient - RUN + 4)))
+    if kind == TOP:
+        return ((quotient - RUN + 4) >> (length - 1 - count)) & 1
+    return (size >> (shift - 1)) & 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _code_difference(delta, shift, strong, calm_at, at, models, state, data, decoding):
+    """Code how far a value is from its base; returns that.
+
+    With ``shift`` the magnitude is cut off by so many bits: the sign first, the quotient, the next
+    bit, the rest as it is. Without: whether it is 0, the sign, the magnitude minus one.
+    """
+    table, calm, weights, inputs = models
+    negative = np.int64(delta < 0)
+    size = ~delta if negative else delta
+    if not shift:
+        size = (-delta if negative else delta) - 1
+    quotient = size >> shift
+    kind = SIGN if shift else ZERO
+    decision = np.int64(32 if shift else 0)
+    count, got, length = np.int64(0), np.int64(0), np.int64(0)
+    while kind != DONE:
+        bit = np.int64(0)
+        if not decoding:
+            bit = _asked(kind, delta, negative, size, quotient, count, length, shift)
+        if calm_at >= 0:  # only for the first decision
+            cell = calm[calm_at]
+            chance = min(max(np.int64(cell) >> 16, LEAST), 65536 - LEAST)
+            bit = _code(state, data, chance, bit, decoding)
+            calm[calm_at] = _learnt(cell, bit, SEEN_CALM)
+            calm_at = np.int64(-1)
+        else:
+            first = (strong * DECISIONS + decision) * MODELS
+            dot = np.int64(0)
+            for k in range(MODELS):
+                inputs[k] = STRETCH[table[np.uint64(at[k] + decision)] >> np.uint32(20)]
+                dot += np.int64(weights[np.uint64(first + k)]) * np.int64(inputs[k])
+            dot = min(max((dot + 0x8000) >> 16, -2048), 2047)
+            chance = min(max(SQUASH[np.uint64(dot + 2048)], LEAST), 65536 - LEAST)
+            bit = _code(state, data, chance, bit, decoding)
+            error = ((bit << 16) - chance) * SPEED
+            for k in range(MODELS):
+                weights[np.uint64(first + k)] += np.int32(
+                    (np.int64(inputs[k]) * error + 0x8000) >> 16
+                )
+                place = np.uint64(at[k] + decision)
+                table[place] = _learnt(table[place], bit, SEEN)
+        if kind == ZERO:
+            if not bit:
+                return np.int64(0)
+            kind, decision = SIGN, np.int64(1)
+        elif kind == SIGN:
+            negative = bit
+            kind = UNARY
+            decision = (34 if shift else 2) + 7 * bit
+        elif kind == UNARY:
+            count += bit
+            decision += 1
+            if not bit:
+                got = count
+                kind, decision = (LOW, np.int64(62)) if shift else (DONE, decision)
+            elif count == RUN:
+                kind, decision = EXPONENT, np.int64(48 if shift else 16)
+                count = np.int64(2)
+        elif kind == EXPONENT:
+            count += bit
+            decision = min(decision + 1, 53 if shift else 21)
+            if not bit or count == 62:
+                length = count
+                kind, decision = TOP, (54 if shift else 22) + min(length - 2, 3) * 2
+                count, got = np.int64(0), np.int64(1)
+        elif kind == TOP:
+            got = (got << 1) | bit
+            count += 1
+            decision += 1
+            if count == 2:
+                got = _code_raw(state, data, length - 2, quotient - RUN + 4, got, decoding)
+                got += RUN - 4
+                kind, decision = (LOW, np.int64(63)) if shift else (DONE, decision)
+        else:
+            got = _code_raw(state, data, shift - 1, size, (got << 1) | bit, decoding)
+            kind = DONE
+    if shift:
+        return ~got if negative else got
+    return -got - 1 if negative else got + 1
 
 
 @njit(nogil=True, cache=True)
@@ -111,12 +204,13 @@ def run(q, pad, row, plane, volume, terms, signs, around, data, decoding):
     Parameters
     ----------
     q : int64 array
-        ``pad`` zeros, at least as many as the farthest neighbour is away; then the values, which
-        are filled in when decoding.
+        Zeros, then the values, which are filled in when decoding.
+    pad : int
+        How many zeros: as many as the farthest neighbour is away, and ``REACH`` more.
     row, plane, volume : int
         Distances of the neighbours along the axes above the fastest; 0: there is none.
     terms, signs : int64 arrays
-        As :func:`lorenzo_terms` gives them.
+        Those of the Lorenzo prediction.
     around : int64 array
         Distances of the neighbours of the least-squares prediction; the first is 1.
     data : uint8 array
@@ -126,34 +220,28 @@ def run(q, pad, row, plane, volume, terms, signs, around, data, decoding):
     Returns
     -------
     int
-        Bytes written or looked at; -1 where ``data`` is too small for them.
+        Bytes written, of which only those that ``data`` has room for; or bytes looked at.
     """
-    n = q.size - pad
-    e = np.zeros(q.size, np.int32)  # differences to the base
-    by_squares = np.zeros(q.size, np.int32)
-    by_lorenzo = np.zeros(q.size, np.int32)
-    table = np.full(ENTRIES, np.uint32(1 << 31), np.uint32)  # 22 bits of probability, 10 of count
+    past = np.zeros((3, q.size), np.int32)
+    table = np.full(ENTRIES, EVEN, np.uint32)
+    calm = np.full(CALM, EVEN, np.uint32)
     weights = np.full(STRONG * DECISIONS * MODELS, FIRST_WEIGHT, np.int32)
+    models = (table, calm, weights, np.zeros(MODELS, np.int32))
     at = np.zeros(MODELS, np.int64)
-    inputs = np.zeros(MODELS, np.int32)
-    regressors = around.size - 1
-    x = np.zeros(regressors)
-    products = np.zeros((regressors, regressors))
-    lower = np.zeros((regressors, regressors))
-    targets = np.zeros(regressors)
-    solution = np.zeros(regressors)
-    share = 5 + 2 * (row > 0) + 4 * (plane > 0) + 2 * (volume > 0)
-    low, high, code = np.int64(0), np.int64(0xFFFFFFFF), np.int64(0)
-    place = np.int64(0)
+    m = around.size - 1
+    x, targets, solution = np.zeros(m), np.zeros(m), np.zeros(m)
+    products, lower = np.zeros((m, m)), np.zeros((m, m))
+    learnt = False
+    share = 5 + 2 * int(row > 0) + 4 * int(plane > 0) + 2 * int(volume > 0)  # weights of energy
+    state = np.array([0, _WORD, 0, 0], np.int64)
     if decoding:
-        for _ in range(4):
-            code = (code << 8) | (np.int64(data[place]) if place < data.size else 0)
-            place += 1
-    for i in range(pad, pad + n):
-        # Two predictions.
+        for k in range(4):
+            state[2] = (state[2] << 8) | (np.int64(data[k]) if k < data.size else np.int64(0))
+        state[3] = 4
+    for i in range(pad, q.size):
         before = q[i - 1]
         moved = False
-        for k in range(regressors):
+        for k in range(m):
             d = q[i - around[k + 1]] - before
             x[k] = np.float64(d)
             moved |= d != 0
@@ -163,235 +251,36 @@ def run(q, pad, row, plane, volume, terms, signs, around, data, decoding):
         lorenzo = np.int64(0)
         for t in range(terms.size):
             lorenzo += signs[t] * q[i - terms[t]]
-        # How the differences around, and those of either prediction, went.
-        w, ww = np.int64(e[i - 1]), np.int64(e[i - 2])
-        nn, nw, ne, u, right, below, v = ww, 0, 0, 0, 0, 0, 0
-        s = 2 * abs(np.int64(by_squares[i - 1])) + abs(np.int64(by_squares[i - 2]))
-        s -= 2 * abs(np.int64(by_lorenzo[i - 1])) + abs(np.int64(by_lorenzo[i - 2]))
-        if row:
-            nn, nw, ne = np.int64(e[i - row]), np.int64(e[i - row - 1]), np.int64(e[i - row + 1])
-            s += 2 * abs(np.int64(by_squares[i - row])) - 2 * abs(np.int64(by_lorenzo[i - row]))
-            s += abs(np.int64(by_squares[i - row - 1])) - abs(np.int64(by_lorenzo[i - row - 1]))
-            s += abs(np.int64(by_squares[i - row + 1])) - abs(np.int64(by_lorenzo[i - row + 1]))
-        if plane:
-            u, right = np.int64(e[i - plane]), np.int64(e[i - plane + 1])
-            below = np.int64(e[i - plane + row])
-            s += 2 * abs(np.int64(by_squares[i - plane]))
-            s -= 2 * abs(np.int64(by_lorenzo[i - plane]))
-            s += abs(np.int64(by_squares[i - plane + 1]))
-            s -= abs(np.int64(by_lorenzo[i - plane + 1]))
-            s += abs(np.int64(by_squares[i - plane + row]))
-            s -= abs(np.int64(by_lorenzo[i - plane + row]))
-        if volume:
-            v = np.int64(e[i - volume])
-            s += 2 * abs(np.int64(by_squares[i - volume]))
-            s -= 2 * abs(np.int64(by_lorenzo[i - volume]))
-        if s > 0:  # Lorenzo erred less
+        base, other, fraction = squares, lorenzo, min(p - whole, 0.499)
+        if lead_of_lorenzo(past, i, row, plane, volume) > 0:
             base, other = lorenzo, squares
             fraction = min(max(p - np.float64(lorenzo - before), -0.5), 0.499)
-        else:
-            base, other = squares, lorenzo
-            fraction = min(p - whole, 0.499)
         sixteenth = np.int64(np.floor((fraction + 0.5) * 16.0))
-        # Contexts.
-        west, ww_value = before - base, q[i - 2] - base
-        north, north_west, north_east, up = ww_value, np.int64(0), np.int64(0), np.int64(0)
-        if row:
-            north, north_west = q[i - row] - base, q[i - row - 1] - base
-            north_east = q[i - row + 1] - base
-            up = north_east
-        if plane:
-            up = q[i - plane] - base
-        past = north_west
-        if volume:
-            past = q[i - volume] - base
-        aside = abs(ww) + abs(nw) + abs(ne)
-        behind = abs(u) + abs(right) + abs(below) + abs(v)
-        energy = 2 * abs(w) + 2 * abs(nn) + aside + abs(u) + behind + abs(v)
-        level = _level(energy)
-        slope = _level(
-            min(abs(west - north_west), CLIP)
-            + min(abs(north - north_west), CLIP)
-            + min(abs(north - north_east), CLIP)
-            + min(abs(up - west), CLIP)
+        energy, strong, calm_at = find_contexts(
+            q, past, i, base, other, sixteenth, row, plane, volume, at
         )
-        strength = min(level, 3) if level < 5 else 4
-        strong = 0 if energy == 0 else 1 if energy < 3 else 2 if energy < 6 else 3
-        if energy >= 12:
-            strong = 4 if energy < 40 else 5
-        strength = 0 if energy == 0 else 1 if energy < 4 else 2 if energy < 12 else 3
-        at[0] = level * 8 + (sixteenth >> 1)
-        at[1] = _clip(w, 3) * 49 + _clip(nn, 3) * 7 + _clip(u if plane else nw, 3)
-        at[2] = _clip(other - base, 6) * 36 + _clip(up, 4) * 4 + strength
-        at[3] = _clip(west, 5) * 77 + _clip(north, 5) * 7 + _clip(up, 3)
-        at[4] = _level(aside) * 9 + _clip(w + nn + u, 4)
-        at[5] = sixteenth * LEVELS + slope
-        at[6] = level * LEVELS + slope
-        at[7] = _level(behind) * 25 + _clip(past, 2) * 5 + _clip(north_east, 2)
-        for k in range(MODELS):
-            at[k] = OFFSETS[k] + at[k] * DECISIONS
-        # The difference, decision by decision.
-        mean = energy // share
+        mean = np.int64(energy) // share
         shift = exponent(mean) - 1 if mean >= 4 else np.int64(0)
-        delta = q[i] - base
-        negative = np.int64(delta < 0)
-        if shift:
-            size = ~delta if negative else delta
-        else:
-            size = (-delta if negative else delta) - 1
-        quotient = size >> shift
-        top = np.int64(0)
-        decision = 32 if shift else 0
-        step = 1 if shift else 0  # 0 zero, 1 sign, 2 one by one, 3 exponent, 4 next two bits, 5 low
-        count = np.int64(0)
-        got = np.int64(0)
-        length = np.int64(0)
-        while step < 6:
-            bit = np.int64(0)
-            if not decoding:
-                if step == 0:
-                    bit = np.int64(delta != 0)
-                elif step == 1:
-                    bit = negative
-                elif step == 2:
-                    bit = np.int64(count < quotient)
-                elif step == 3:
-                    bit = np.int64(count < exponent(np.uint64(quotient - _RUN + 4)))
-                elif step == 4:
-                    bit = ((quotient - _RUN + 4) >> (length - 1 - count)) & 1
-                else:
-                    bit = (size >> (shift - 1)) & 1
-            # Mix what the models say.
-            first = (strong * DECISIONS + decision) * MODELS
-            dot = np.int64(0)
-            for k in range(MODELS):
-                cell = table[np.uint64(at[k] + decision)]
-                inputs[k] = STRETCH[cell >> np.uint32(20)]
-                dot += np.int64(weights[np.uint64(first + k)]) * np.int64(inputs[k])
-            dot = min(max((dot + 0x8000) >> 16, -2048), 2047)
-            chance = min(max(SQUASH[np.uint64(dot + 2048)], LEAST), 65536 - LEAST)
-            # Code.
-            middle = low + (((high - low) * chance) >> 16)
-            if decoding:
-                bit = np.int64(code <= middle)
-            if bit:
-                high = middle
-            else:
-                low = middle + 1
-            while (low ^ high) < 1 << 24:
-                if decoding:
-                    code = (code << 8) & 0xFFFFFFFF
-                    code |= np.int64(data[place]) if place < data.size else 0
-                elif place < data.size:
-                    data[place] = np.uint8(high >> 24)
-                place += 1
-                low = (low << 8) & 0xFFFFFFFF
-                high = ((high << 8) & 0xFFFFFFFF) | 255
-            # Learn.
-            error = ((bit << 16) - chance) * SPEED
-            for k in range(MODELS):
-                weights[np.uint64(first + k)] += np.int32(
-                    (np.int64(inputs[k]) * error + 0x8000) >> 16
-                )
-                cell = np.int64(table[np.uint64(at[k] + decision)])
-                seen = cell & 1023
-                chance_22 = cell >> 10
-                chance_22 += (((bit << 22) - bit - chance_22) * RATES[seen]) >> 16
-                table[np.uint64(at[k] + decision)] = np.uint32(
-                    (chance_22 << 10) | min(seen + 1, 127)
-                )
-            # On to the next decision.
-            if step == 0:
-                step, decision = (1, 1) if bit else (6, 0)
-            elif step == 1:
-                negative = bit
-                step = 2
-                decision = (34 + 7 * negative) if shift else (2 + 7 * negative)
-            elif step == 2:
-                count += bit
-                decision += 1
-                if not bit or count == _RUN:
-                    got = count
-                    step = 3 if bit else 5
-                    decision = 48 if shift else 16
-                    count = np.int64(2)
-                    if step == 5:
-                        decision = 62
-            elif step == 3:
-                if bit:
-                    count += 1
-                    decision = min(decision + 1, 53 if shift else 21)
-                if not bit or count == 62:
-                    length = count
-                    top = np.int64(1)
-                    count = np.int64(0)
-                    step = 4
-                    decision = (54 if shift else 22) + min(length - 2, 3) * 2
-            else:
-                if step == 4:
-                    top = (top << 1) | bit
-                    count += 1
-                    decision += 1
-                    if count == 2:
-                        rest = length - 2
-                        place, low, high, code, top = _raw(
-                            data, place, low, high, code, rest, quotient - _RUN + 4, top, decoding
-                        )
-                        got = top - 4 + _RUN
-                        step, decision = 5, 63
-                else:
-                    got = (got << 1) | bit
-                    place, low, high, code, got = _raw(
-                        data, place, low, high, code, shift - 1, size, got, decoding
-                    )
-                    step = 6
-            if step == 5 and not shift:
-                step = 6
+        delta = _code_difference(
+            q[i] - base, shift, strong, calm_at, at, models, state, data, decoding
+        )
         if decoding:
-            if shift:
-                delta = ~got if negative else got
-            elif bit == 0 and decision == 0:
-                delta = np.int64(0)
-            else:
-                delta = -got - 1 if negative else got + 1
             q[i] = base + delta
         value = q[i]
-        e[i] = min(max(delta, -CLIP), CLIP)
-        by_squares[i] = min(max(value - squares, -CLIP), CLIP)
-        by_lorenzo[i] = min(max(value - lorenzo, -CLIP), CLIP)
-        if moved or value != before:
+        past[BASE, i] = min(max(delta, -CLIP), CLIP)
+        past[SQUARES, i] = min(max(value - squares, -CLIP), CLIP)
+        past[LORENZO, i] = min(max(value - lorenzo, -CLIP), CLIP)
+        if moved:
             least_squares.learn(x, np.float64(value - before), products, targets)
+            learnt = True
         if (i - pad) % least_squares.EVERY == least_squares.EVERY - 1:
-            least_squares.solve(products, targets, lower, solution)
-    if decoding:
-        return place
-    for k in range(4):
-        if place < data.size:
-            data[place] = np.uint8(low >> (24 - 8 * k))
-        place += 1
-    return place if place <= data.size else np.int64(-1)
-
-
-@njit(nogil=True, cache=True)
-def _raw(data, place, low, high, code, width, value, got, decoding):
-    """Code the low ``width`` bits of ``value`` at even odds; ``got`` with them appended."""
-    for k in range(width - 1, -1, -1):
-        middle = low + ((high - low) >> 1)
-        bit = (value >> k) & 1
-        if decoding:
-            bit = np.int64(code <= middle)
-        got = (got << 1) | bit
-        if bit:
-            high = middle
-        else:
-            low = middle + 1
-        while (low ^ high) < 1 << 24:
-            if decoding:
-                code = (code << 8) & 0xFFFFFFFF
-                code |= np.int64(data[place]) if place < data.size else 0
-            elif place < data.size:
-                data[place] = np.uint8(high >> 24)
-            place += 1
-            low = (low << 8) & 0xFFFFFFFF
-            high = ((high << 8) & 0xFFFFFFFF) | 255
-    return place, low, high, code, got
+            if learnt:
+                least_squares.solve(products, targets, lower, solution)
+            least_squares.forget(products, targets)
+            learnt = False
+    if not decoding:
+        for k in range(4):
+            if state[3] < data.size:
+                data[state[3]] = np.uint8((state[0] >> (24 - 8 * k)) & 255)
+            state[3] += 1
+    return state[3]

@@ -27,9 +27,9 @@ def learn(x, t, products, targets):
 
 @njit(nogil=True, cache=True)
 def solve(products, targets, lower, weights):
-    """Weights by a Cholesky factorisation; then forget a part of what was learnt.
+    """Weights by a Cholesky factorisation.
 
-    The weights stay as they are where the system is not positive definite.
+    They stay as they are where the system is not positive definite.
     """
     m = targets.size
     for k in range(m):
@@ -55,7 +55,12 @@ def solve(products, targets, lower, weights):
         for r in range(k + 1, m):
             s -= lower[r, k] * weights[r]
         weights[k] = s / lower[k, k]
-    for k in range(m):
+
+
+@njit(nogil=True, cache=True)
+def forget(products, targets):
+    """Let what was learnt weigh less."""
+    for k in range(targets.size):
         targets[k] *= DECAY
         for j in range(k + 1):
             products[k, j] *= DECAY

@@ -99,9 +99,10 @@ def padded_block(
     nothing to compress, and unlike a fill value it cannot widen the range that a relative bound
     is resolved from.
     """
-    part = source[(*slices, ...)]  # the ellipsis keeps it an array if there are no axes
-    inside = tuple(slice(0, n) for n in part.shape)
-    np.copyto(out[(*inside, ...)], part)
+    where: tuple[Any, ...] = (*slices, ...)  # the ellipsis keeps it an array if there are no axes
+    part = source[where]
+    inside: tuple[Any, ...] = (*(slice(0, n) for n in part.shape), ...)
+    np.copyto(out[inside], part)
     for axis, (n, full) in enumerate(zip(part.shape, out.shape, strict=True)):
         if n < full:
             edge = tuple(slice(None) if k < axis else slice(0, m) for k, m in enumerate(part.shape))

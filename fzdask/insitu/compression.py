@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from fzdask.insitu.block import BlockTask
 from fzdask.insitu.completion import fail
@@ -17,8 +18,9 @@ now = time.perf_counter
 class CompressionThread:
     """Picks the next block, runs its encoder slice by slice, hands the bytes to the I/O thread."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, processor_time: Callable[[], float]) -> None:
         self._state = state
+        self._processor_time = processor_time
         self._times = SliceTimes()
 
     def run(self) -> None:
@@ -96,13 +98,13 @@ class CompressionThread:
             slices = task.block.encode()
             index = 0
             while True:
-                start, used = now(), time.thread_time()
+                start, used = now(), self._processor_time()
                 try:
                     next(slices)
                     data = None
                 except StopIteration as end:
                     data = end.value
-                task.compress_seconds += time.thread_time() - used
+                task.compress_seconds += self._processor_time() - used
                 task.slices += 1
                 self._times.update(field, index, now() - start)
                 if data is not None:

@@ -119,7 +119,8 @@ def _borrowed(
     layout: FieldLayout, region: Region, array: NDArray[Any], pool: BlockPool
 ) -> Callable[[], Slices]:
     def encode() -> Slices:
-        part = array[(*region.slices, ...)]
+        where: tuple[Any, ...] = (*region.slices, ...)
+        part = array[where]
         if part.shape == layout.block and part.flags.c_contiguous:
             return (yield from layout.encoder(part[None]))
         memory = pool.take(layout.block_nbytes)

@@ -51,6 +51,8 @@ def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool)
         if inner is not None and plain and shard.index_location.value == "end" and _crc32c():
             return _shard_encoder(inner, shard.chunk_shape, metadata.fill_value)
         return _zarr_encoder(array, memory)
+    if len(codecs) == 1 and _is_plain(codecs[0]) and not _has_objects(metadata.dtype):
+        return _raw_encoder()
     config = _config(codecs, metadata.dtype, share)
     if config is None:
         return _zarr_encoder(array, memory)
@@ -61,21 +63,34 @@ def _config(codecs: Sequence[Any], dtype: Any, share: bool) -> CodecConfig | Non
     """The configuration of FZCodec where it is the only codec; None otherwise."""
     if len(codecs) == 1 and isinstance(codecs[0], FZArrayCodec):
         codec: FZCodec | FZArrayCodec = codecs[0]
-    elif (
-        len(codecs) == 2
-        and isinstance(codecs[0], BytesCodec)
-        and isinstance(codecs[1], FZCodec)
-        and getattr(codecs[0].endian, "value", "little") == "little"
-    ):
+    elif len(codecs) == 2 and _is_plain(codecs[0]) and isinstance(codecs[1], FZCodec):
         codec = codecs[1]
     else:
         return None
-    if np.dtype(dtype.to_native_dtype()).hasobject:
+    if _has_objects(dtype):
         return None
     config = codec._encoding_config()
     if share and config.codebook == "own" and not config.lossless:
         config = dataclasses.replace(config, codebook="shared")
     return config
+
+
+def _has_objects(dtype: Any) -> bool:
+    """Whether elements have no fixed size (Zarr's text of variable length)."""
+    return bool(np.dtype(dtype.to_native_dtype()).hasobject)
+
+
+def _is_plain(codec: Any) -> bool:
+    """Whether a codec lays values out in memory order, little-endian."""
+    return isinstance(codec, BytesCodec) and getattr(codec.endian, "value", "little") == "little"
+
+
+def _raw_encoder() -> Encoder:
+    def encode(values: NDArray[Any]) -> Slices:
+        yield from ()  # a generator that never pauses
+        return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+    return encode
 
 
 def _chunk_encoder(config: CodecConfig, fill_value: Any) -> Encoder:

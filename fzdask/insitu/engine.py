@@ -74,6 +74,9 @@ class Engine:
         Cores for the threads "compress", "io" and "plan"; default: those of the caller.
     keep_records : int
         Intervals that are kept for pictures.
+    processor_time : callable
+        Seconds of processor time used by the calling thread: how long a block takes to encode is
+        learnt from it. Only imitated cores need another.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Engine:
         buffer: int | str = "256MiB",
         cpus: Mapping[str, Sequence[int]] | None = None,
         keep_records: int = 20_000,
+        processor_time: Callable[[], float] = time.thread_time,
     ) -> None:
         self.rules = rules or Rules()
         self.records = Records(keep_records)
@@ -110,7 +114,7 @@ class Engine:
                 f"Engine: cpus names {sorted(unknown)}; the threads are 'compress', 'io' and 'plan'"
             )
         loops = {
-            "compress": CompressionThread(self._state).run,
+            "compress": CompressionThread(self._state, processor_time).run,
             "io": WritingThread(self._state).run,
             "plan": self._plans.run,
         }

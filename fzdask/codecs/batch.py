@@ -21,6 +21,9 @@ from fzdask.format import Header, SectionEntry, pack
 
 __all__ = ["encode_as_completed", "encode_many", "submit_encoding"]
 
+# Smaller arrays are one task: they take less than a millisecond, and a task some 30 µs.
+SMALL_NBYTES = 1 << 19
+
 Raw = list[tuple[int, int, NDArray[np.uint8]]]
 Wrapped = list[tuple[SectionEntry, NDArray[np.uint8]]]
 
@@ -127,8 +130,8 @@ def submit_encoding(
     """Add the tasks that encode one array to a flow; the last of them and its stream.
 
     The steps of the pipeline follow each other; the back ends of the sections that a step gives
-    run beside the steps that come after it. A chunk whose course is decided as it runs (lossless,
-    or a bound on the PSNR) is one task.
+    run beside the steps that come after it. A small array, and one whose course is decided as it
+    runs (lossless, or a bound on the PSNR), is one task.
 
     Parameters
     ----------
@@ -155,7 +158,8 @@ def submit_encoding(
     shared = [] if history is None else [history]
     source = flow.data(array, name="array")
     stream = flow.data(name="stream")
-    if config.bound[0] == "psnr" or not takes_bound(array, pipeline, config):
+    decided = config.bound[0] != "psnr" and takes_bound(array, pipeline, config)
+    if not decided or array.nbytes < SMALL_NBYTES:
         whole = flow.submit(
             lambda chunk, *_: encode(chunk, config) if not shared else (encode(chunk, config), 0),
             reads=[source, *shared], writes=[stream, *shared], name="encode", tag=tag,

@@ -45,12 +45,21 @@ CONFIGS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def in_steps(monkeypatch):
+    """Small arrays in steps too."""
+    monkeypatch.setattr(batch, "SMALL_NBYTES", 0)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_the_bytes_are_those_of_encode(name, workers):
+@pytest.mark.parametrize("small", [0, 1000, 1 << 30])
+def test_the_bytes_are_those_of_encode(name, small, monkeypatch):
+    monkeypatch.setattr(batch, "SMALL_NBYTES", small)
     config = CodecConfig.from_mapping(CONFIGS[name])
     arrays = SMOOTH + ODD
-    assert encode_many(arrays, config, workers=workers) == [encode(a, config) for a in arrays]
+    expected = [encode(a, config) for a in arrays]
+    assert encode_many(arrays, config, workers=1) == expected
+    assert encode_many(arrays, config, workers=3) == expected
 
 
 def test_streams_decode_within_the_bound():
@@ -59,7 +68,7 @@ def test_streams_decode_within_the_bound():
         assert error.max() <= 1e-2
 
 
-def test_shared_codebooks_do_not_depend_on_the_threads():
+def test_shared_codebooks_do_not_depend_on_the_threads(monkeypatch):
     config = CodecConfig(abs=0.5, codebook="shared")
     arrays = [20 * RNG.standard_normal(6000) for _ in range(8)]
 
@@ -69,7 +78,8 @@ def test_shared_codebooks_do_not_depend_on_the_threads():
         return encode_all()
 
     expected = fresh(lambda: [encode(a, config) for a in arrays])
-    for workers in (1, 2, 4):
+    for workers, small in ((1, 0), (2, 0), (4, 0), (2, 1 << 30)):
+        monkeypatch.setattr(batch, "SMALL_NBYTES", small)
         assert fresh(lambda n=workers: encode_many(arrays, config, workers=n)) == expected
     own = CodecConfig(abs=0.5)
     assert expected != [encode(a, own) for a in arrays]  # they were shared indeed

@@ -18,7 +18,8 @@ COPY_HEIGHT = 0.44
 INK = "#23272e"
 LANE = "#f5f6f8"
 FAILED = "#b3261e"
-COPIES = {"upload": "#8a8f98", "download": "#b9bec6"}
+COPIES = {"upload": "#5f6670", "download": "#9aa1ab"}
+LEAST_WIDTH = 0.0012  # of the axis, for a bar: what is too short to see is drawn this wide
 # Okabe and Ito 2008: told apart with any colour vision.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#5a5a5a")
 LABEL_SIZE = 7.5
@@ -78,7 +79,8 @@ def plot_timeline(
         ax.broken_barh([(0.0, width)], (lane - 0.5 + 0.06, 0.88), facecolors=LANE, zorder=0)
     chosen = _colours(spans, colour, colours or {})
     for span in spans:
-        _draw(ax, span, places.index(span.place), scale, spans[0].start, chosen, colour)
+        lane = places.index(span.place)
+        _draw(ax, span, lane, scale, spans[0].start, LEAST_WIDTH * width, chosen, colour)
     written = label or ((lambda s: s.name) if colour == "tag" else _tag)
     for span in spans:
         _write(ax, span, places.index(span.place), scale, spans[0].start, width, written)
@@ -126,18 +128,19 @@ def _colours(spans: list[Span], colour: str, given: Mapping[Any, str]) -> dict[A
 
 
 def _draw(
-    ax: Axes, span: Span, lane: int, scale: float, origin: float, chosen: dict[Any, str],
-    colour: str,
+    ax: Axes, span: Span, lane: int, scale: float, origin: float, least: float,
+    chosen: dict[Any, str], colour: str,
 ) -> None:  # fmt: skip
     copy = span.kind != "task"
     height = COPY_HEIGHT if copy else BAR_HEIGHT
-    start, end = (span.start - origin) * scale, (span.end - origin) * scale
+    start, length = (span.start - origin) * scale, (span.end - span.start) * scale
+    edged = length > 8 * least
     ax.broken_barh(
-        [(start, end - start)],
+        [(start, max(length, least))],
         (lane - height / 2, height),
         facecolors=chosen[span.kind if copy else _key(span, colour)],
-        edgecolors=FAILED if span.failed else "white",
-        linewidth=1.6 if span.failed else 0.5,
+        edgecolors=FAILED if span.failed else "white" if edged else "none",
+        linewidth=1.6 if span.failed else 0.5 if edged else 0.0,
         zorder=2,
     )
 

@@ -19,11 +19,12 @@ GPU = pytest.param("gpu", marks=pytest.mark.gpu)
 
 
 @pytest.fixture(scope="session")
-def shim_folder(request):
+def shim_folder(request, tmp_path_factory):
     """Where the compiled kernels are; all are there, or the test is skipped."""
     if compiler() is None:
         pytest.skip("no g++ on this machine: the CUDA sources cannot be compiled for its CPU")
-    folder = Path(request.config.cache.mkdir("fzdask-cuda-shim"))
+    kept = getattr(request.config, "cache", None)  # not with -p no:cacheprovider
+    folder = Path(kept.mkdir("fzdask-cuda-shim")) if kept else tmp_path_factory.mktemp("shim")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda name: load(source(name), folder), modules()))
     return folder

@@ -35,9 +35,8 @@ def run(*arguments):
 
 
 @pytest.mark.slow
-def test_all_kernels_run_clean(request):
-    folder = str(request.config.cache.mkdir("fzdask-cuda-shim"))
-    done = run(folder, "all")
+def test_all_kernels_run_clean(shim_folder):
+    done = run(str(shim_folder), "all")
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "cases" in done.stdout
 
@@ -51,7 +50,7 @@ def test_all_kernels_run_clean(request):
         ("shift", "shift exponent"),
     ],
 )
-def test_faults_are_noticed(request, fault, said):
-    done = run(str(request.config.cache.mkdir("fzdask-cuda-shim")), fault)
+def test_faults_are_noticed(shim_folder, fault, said):
+    done = run(str(shim_folder), fault)
     assert done.returncode != 0
     assert said in done.stderr

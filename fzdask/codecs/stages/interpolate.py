@@ -38,9 +38,11 @@ class Interpolate(ArrayStage):
     Each level halves the axes that interpolate well at that distance (others wait for a coarser
     level), predicts odd points by splines through decoded even ones, over several axes by a
     weighted mean, and quantizes the difference at once. Axes, splines, weights, and how much
-    narrower the cells of coarse levels are, are chosen on samples of the chunk. Residuals come
-    level by level, coarse first. On fields that interpolate badly (particles, ensembles, sharp
-    interfaces) the estimated size of Lorenzo differences is smaller: then those are coded.
+    narrower the cells of coarse levels are, are chosen on samples of the chunk. Fields that
+    interpolate badly (particles, ensembles, sharp interfaces) are coded as Lorenzo differences
+    where their estimated size is smaller, and so are halves, and numbers so large beside the
+    bound that codes would not fit 32 bits. Encoding the decoded array again may make other
+    choices, and so move values once more within the bound.
 
     Parameters
     ----------
@@ -50,7 +52,58 @@ class Interpolate(ArrayStage):
 
     Stream
     ------
-    PLACEHOLDER
+    Parameters: the way of prediction (1 byte). 0: Lorenzo differences; the lattice's width in
+    bytes and the axes follow, as the parameters of ``quantize`` and ``lorenzo`` of order 1; main
+    output, outliers and bound are those of that pair. 1: interpolation; the main output is a code
+    of int32 for each value. Side sections 1 ``outlier_runs`` and 2 ``outliers``, both or neither,
+    as of ``quantize``, of the array in its own order; 3 ``levels``.
+
+    Grid. Axes of length 1 are left out, of more than four the leading ones are folded into one.
+    If two or more are left and the last is shorter than 16 and shorter than another, the longest
+    (the first of several) becomes the last, the others keeping their order. Axes of length 1 in
+    front make it four, numbered from 0.
+
+    ``levels`` has a record for each level, finest first. Byte 0: the axes that it halves, bit
+    ``d`` for axis ``d`` (at least one, each still of length 2 or more), and, times 16, 16 minus
+    the sixteenths ``k`` of its cells. Byte 1: the spline of axis ``d`` in bits ``2 d`` and
+    ``2 d + 1``. Then numbers of 4 bits, low ones first, padded to whole bytes: the weights of the
+    four axes, and for each of its classes with several odd axes how that is weighted. A halved
+    axis of length n is left with ceil(n / 2) even points. The classes of a level are the sets of
+    halved axes along which a point is odd, in order of their number of axes, then of the sum of
+    ``2**d``.
+
+    Codes come in this order: the points even in all levels, of the coarsest grid; then from the
+    coarsest level to the finest its classes in their order; each in C order of the grid. With the
+    step 2 bound, or in case of integers (``x`` is then a binary64 number) with
+    ``2 floor(bound k / 16) + 1`` for the cell and else ``2 bound (k / 16)``, a value is
+    ``dtype(p + code * cell)``. In the coarsest grid ``p`` is the value before it, 0 for the first,
+    and ``k`` that of the last record (16 if there is none). Elsewhere it is a sum from 0.0 on over
+    the odd axes in turn. A weight ``w`` of 1 for an axis whose way of weighting is 2 + its number,
+    and 0 for the others, or the axis's weight (way 0; also classes with one odd axis) or its
+    square (way 1), divided by the sum over the odd axes, is its share; if all are 0, the share of
+    the first odd axis is 1. With L even points of the level's grid on the left of the point and R
+    on the right along the axis, and splines linear (0), cubic (1), natural (2), sextic (3), the
+    nearest points have these weights:
+
+    * R = 0: -1/2, 3/2 on the left; 1 if L = 1;
+    * linear, or L = R = 1: 1/2 | 1/2;
+    * else R = 1: -1/8, 3/4 | 3/8; else L = 1: 3/8 | 3/4, -1/8;
+    * natural: -0.075, 0.575 | 0.575, -0.075;
+    * sextic with L and R above 2: 3/256, -25/256, 150/256 | 150/256, -25/256, 3/256;
+    * else -1/16, 9/16 | 9/16, -1/16.
+
+    Each weight times the axis's share is ``c``. From left to right, for each two of them
+    ``c s + c' s'`` is added to the sum, then the ``c s`` of one that is left. All is IEEE binary64
+    without contraction, ``s`` being decoded values, with those of outliers as their codes say.
+    For integers ``p`` is rounded to the nearest (ties to even), and values are clipped to the
+    dtype at the end. A ``p`` that is not at most the greatest finite number of the dtype in
+    magnitude (2**52 for integers) is taken as 0.
+
+    Sources: Zhao et al. 2021, "Optimizing error-bounded lossy compression for scientific data by
+    dynamic spline interpolation" (SZ3); Liu et al. 2022, "Dynamic quality metric oriented error
+    bounded lossy compression for scientific datasets" (QoZ: level-wise bounds, natural splines);
+    Liu et al. 2024, "High-performance effective scientific error-bounded lossy compression with
+    auto-tuned multi-component interpolation" (HPEZ: means over axes, axes left out).
     """
 
     name: ClassVar[str] = "interpolate"

@@ -20,8 +20,9 @@ from fzdask.errors import FormatError
 
 __all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"]
 
-MAX_LEVELS = 4 * 63
+MAX_LEVELS = 4 * 48  # arrays have fewer than 2**48 values
 SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
+KNOWN = 512  # pieces of codes that the size of the coarse levels is estimated from
 LARGEST_WHOLE = 2.0**52  # rounded predictions of integers stay exact
 # Cells of the levels from the finest on, in 1/16 of the full ones; the last goes on. Narrower
 # cells of coarse levels pay where the fine ones are predicted well (Liu et al. 2022, QoZ).
@@ -103,8 +104,9 @@ class Attempt:
         self.layout = layout_of(form.shape)
         values = data.astype(np.float64) if self.whole else data
         self.flags = self._specials(values, job)
+        self.special = bool(self.flags.any())
         self.masked = values
-        if self.flags.any():
+        if self.special:
             self.masked = np.where(self.flags != 0, values.dtype.type(np.nan), values)
         self.x = self.layout.arranged(self.masked)
         self.flags = self.layout.arranged(self.flags)
@@ -156,15 +158,18 @@ class Attempt:
         codes = np.empty(n, np.int32)
         work = np.empty(n, self.x.dtype)
         half = np.empty(coarse, self.x.dtype)
-        flags = self.flags.copy()
+        flags = self.flags.copy() if self.special else np.zeros(n, np.uint8)
         bits = encoding.encode_levels(
             self.x, self.coarser, self.starts, self.grids, self.fines, plans, cells, self.levels,
             self.levels - 1, 0, self.form.bound, self.largest, self.whole, work, half, codes,
-            flags, min(max(n // 64, 2048), 32768),
+            flags, min(max(n // 128, 2048), 16384),
         )  # fmt: skip
         counts = np.empty((2, ALPHABET), np.int64)
-        known = codes[:coarse].astype(np.int64)
-        bits += coarse * tuning.code_bits(known, coarse, counts)
+        # Whole pieces, at most KNOWN of them, evenly spread.
+        length = min(tuning.PIECE, coarse)
+        known = codes[: coarse // length * length].reshape(-1, length)
+        known = known[:: -(-known.shape[0] // KNOWN)].astype(np.int64).reshape(-1)
+        bits += coarse * tuning.code_bits(known, length, counts)
         return int(bits), (plans, cells, codes, work, flags)
 
     def finish(self, job: Job) -> tuple[NDArray[np.int32], dict[str, Section]]:
@@ -181,13 +186,14 @@ class Attempt:
 
 def outlier_sections(flags: NDArray[np.uint8], bits: NDArray[Any]) -> dict[str, Section]:
     """Runs and bits of the flagged values, if any."""
-    count = int(np.count_nonzero(flags))
+    places = np.flatnonzero(flags)
+    count = places.size
     if not count:
         return {}
     state = np.zeros(outliers.STATE, np.int64)
     runs = np.empty(20 * count + 32, np.uint8)
     values = np.empty(count, bits.dtype)
-    encoding.collect_flagged(flags, bits, state, runs, values)
+    encoding.collect_at(places, bits, state, runs, values)
     return {"outlier_runs": runs[: state[outliers.BYTES]].copy(), "outliers": values.view(np.uint8)}
 
 

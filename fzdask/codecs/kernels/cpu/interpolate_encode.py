@@ -100,8 +100,7 @@ def encode_levels(
         class_offsets(grid, active, offsets)
         tune_axes(
             source, grid, plan, cell, offsets, room, geo, acc, values,
-            errors if estimating else errors[:SAMPLE], sampled if estimating else sampled[:0],
-            counts, means, axis_bits,
+            errors, sampled if estimating else sampled[:0], counts, means, axis_bits,
         )  # fmt: skip
         if estimating:
             return level_bits(grid, plan, axis_bits)
@@ -139,17 +138,16 @@ def mark(x, bits, minus_zero, forced, flags):
 
 
 @njit(nogil=True, cache=True)
-def collect_flagged(flags, bits, state, runs, values):
-    """Runs and bits of the flagged values, as the outliers of a lattice."""
-    at = 0
-    for i in range(flags.size):
-        if flags[i]:
-            values[at] = bits[i]
-            at += 1
-            state[RUN] += 1
-        else:
-            if state[RUN] > 0:
-                finish(state, runs)
-            state[GAP] += 1
-    state[VALUES] = at
+def collect_at(places, bits, state, runs, values):
+    """Runs and bits of the values at ascending places, as the outliers of a lattice."""
+    end = np.int64(0)
+    for k in range(places.size):
+        place = places[k]
+        if place > end or k == 0:
+            finish(state, runs)
+            state[GAP] = place - end
+        state[RUN] += 1
+        values[k] = bits[place]
+        end = place + 1
+    state[VALUES] = places.size
     finish(state, runs)

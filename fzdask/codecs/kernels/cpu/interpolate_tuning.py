@@ -35,7 +35,7 @@ from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, z
 
 PIECE = 64  # longest part of a row that a sample takes
 SAMPLE = 1024  # values per look at a spline or a way to weight
-AXIS_SAMPLE = 8192  # values per look at an axis, at most
+AXIS_SAMPLE = 4096  # values per look at an axis, at most
 MULTIPLIER, INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
 IN_TURN = np.array([CUBIC, LINEAR, NATURAL, SEXTIC], np.int64)  # the first of equals wins
 FAR = 2.0**40  # errors of more cells than that all count alike
@@ -151,7 +151,7 @@ def plan_grids(x, cell, grids, plans, coarser, starts):
 
     ``coarser`` gets the values of all grids but the first, from ``starts[level]`` on.
     """
-    codes = np.empty(min(max(x.size // 256, 1024), AXIS_SAMPLE), np.int64)
+    codes = np.empty(min(max(x.size // 256, 512), AXIS_SAMPLE), np.int64)
     counts = np.empty((2, ALPHABET), np.int64)
     offsets = np.zeros(CLASSES, np.int64)
     geo = np.empty(GEOMETRY, np.int64)
@@ -225,8 +225,7 @@ def tune_axes(
 ):  # fmt: skip
     """Choose the spline of each halved axis and the weights of the axes.
 
-    ``codes`` gets the sampled codes with each axis's spline, ``axis_bits`` their estimated size;
-    with no room for codes, neither.
+    With room for codes ``axis_bits`` gets the size of those of each axis, estimated from so many.
     """
     weights = np.empty(AXES)
     active = plan[ACTIVE]
@@ -236,27 +235,29 @@ def tune_axes(
             continue
         set_geometry(grid, grid, active, 1 << d, offsets, geo)
         set_weights(plan, 1 << d, ALONE + d, weights)
-        evens = (grid[d] + 1) >> 1
         means[d] = np.inf
         chosen = IN_TURN[0]
-        for k in range(IN_TURN.size):
-            spline = IN_TURN[k]
-            if k and evens < 4:
+        splines = IN_TURN.size if grid[d] > 6 else 1  # with few points they are all one
+        for k in range(splines + 1):
+            again = k == splines  # the chosen one, for its size
+            if again and codes.size == 0:
                 break
-            plan[SPLINE + d] = spline
-            used = _sample_class(x, grid, geo, plan, weights, work, acc, values, errors)
-            mean = _mean_size(errors[:used])
-            if mean < means[d]:
-                means[d] = mean
-                chosen = spline
+            plan[SPLINE + d] = chosen if again else IN_TURN[k]
+            room = errors[: max(codes.size, 1)] if again else errors[:SAMPLE]
+            used = _sample_class(x, grid, geo, plan, weights, work, acc, values, room)
+            if again:
                 many = 0
-                for i in range(min(used, codes.size)):
+                for i in range(used):
                     r = np.rint(errors[i] / cell)
                     if np.abs(r) <= FAR:
                         codes[many] = np.int64(r)
                         many += 1
-                if codes.size:
-                    axis_bits[d] = code_bits(codes[:many], PIECE, counts)
+                axis_bits[d] = code_bits(codes[:many], PIECE, counts)
+                continue
+            mean = _mean_size(errors[:used])
+            if mean < means[d]:
+                means[d] = mean
+                chosen = IN_TURN[k]
         plan[SPLINE + d] = chosen
         best = min(best, means[d])
     for d in range(AXES):

@@ -1,0 +1,215 @@
+"""`interpolate` gives what its specification says for the levels that it chose, and undoes it."""
+
+from __future__ import annotations
+
+import interpolate_spec as spec
+import numpy as np
+import pytest
+from exact import assert_guarantee
+
+import fzdask
+from fzdask.codecs.kernels.cpu import interpolate_classes as classes
+from fzdask.codecs.kernels.cpu import interpolate_splines as splines
+from fzdask.codecs.stages.base import Form, Job, Known
+from fzdask.codecs.stages.interpolate import DIFFERENCES, LEVELS, Interpolate
+from fzdask.codecs.stages.interpolate_levels import layout_of, pack_levels, unpack_levels
+from fzdask.codecs.stages.lorenzo import Lorenzo
+from fzdask.codecs.stages.quantize import Quantize
+from fzdask.errors import ConfigError, FormatError
+
+NONE = np.zeros(0, np.uint8)
+SHAPES = ((2,), (3,), (57,), (2500,), (7, 31), (2, 2, 2), (5, 17, 18), (40, 3), (3, 4, 5, 6))
+
+
+def job_of(x, forced=NONE):
+    finite = x[np.isfinite(x)]
+    top = float(np.abs(finite.astype("f8")).max()) if finite.size else 0.0
+    return Job(forced, x.view(f"<u{x.itemsize}"), top)
+
+
+def encoded(x, bound, forced=NONE, **options):
+    form = Form(x.shape, x.dtype, bound)
+    return form, Interpolate(**options).encode(x.reshape(-1), form, job_of(x.reshape(-1), forced))
+
+
+def sides(got):
+    return {k: np.frombuffer(v, np.uint8) for k, v in got.sections.items()}
+
+
+def decoded(form, got):
+    return Interpolate().decode(got.data, form, got.params, sides(got), Known())
+
+
+def walk(shape, seed=0, scale=1.0):
+    x = np.random.default_rng(seed).normal(size=shape)
+    for axis in range(len(shape)):
+        x = x.cumsum(axis)
+    return x * scale
+
+
+def assert_as_specified(x, bound, forced=NONE):
+    """Encode, compare codes and values with the specification; returns the encoding."""
+    form, got = encoded(x, bound, forced, predictor="interpolation")
+    assert got.params == bytes([LEVELS])
+    whole = x.dtype.kind in "iu"
+    layout = layout_of(x.shape)
+    levels = spec.read_levels(bytes(got.sections["levels"]))
+    kept = np.isfinite(x) & ~((x == 0) & np.signbit(x)) if not whole else np.ones(x.shape, bool)
+    if forced.size:
+        kept &= forced.reshape(x.shape) == 0
+    masked = np.where(kept, x.astype("f8" if whole else x.dtype), np.nan)
+    grid = layout.arranged(masked.reshape(-1)).reshape(layout.grid)
+    codes, y, missed = spec.encode(grid, levels, bound, whole)
+    np.testing.assert_array_equal(got.data, codes)
+    back = spec.decode(got.data, layout.grid, x.dtype, levels, bound, whole)
+    np.testing.assert_array_equal(np.clip(y, back.min(), back.max()), back)
+    back = layout.restored(back.reshape(-1)).reshape(x.shape)
+    outlier = layout.restored(missed.reshape(-1)).reshape(x.shape)
+    again = decoded(form, got).reshape(x.shape)
+    assert again.dtype == x.dtype
+    bits = f"u{x.itemsize}"
+    np.testing.assert_array_equal(again.view(bits), np.where(outlier, x, back).view(bits))
+    assert ("outliers" in got.sections) == outlier.any()
+    return got
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_codes_and_values_are_those_of_the_specification(shape, dtype):
+    assert_as_specified(walk(shape).astype(dtype), 0.01)
+
+
+@pytest.mark.parametrize("bound", [1e-6, 0.3, 40.0])
+def test_tight_and_loose_bounds(bound):
+    assert_as_specified(walk((23, 30), 1).astype("f4"), bound)
+
+
+@pytest.mark.parametrize("bound", [0, 1, 7])
+@pytest.mark.parametrize("dtype", ["i2", "u1", "i4"])
+def test_integers_are_interpolated_as_integers(dtype, bound):
+    x = walk((13, 22), 2, 9.0)
+    info = np.iinfo(dtype)
+    x = np.clip(np.rint(x), info.min, info.max).astype(dtype)
+    got = assert_as_specified(x, float(bound))
+    assert "outliers" not in got.sections
+
+
+def test_values_that_no_code_holds_come_back_and_harm_no_neighbour():
+    x = walk((20, 35), 3).astype("f4")
+    x[4:9, 10:20] = np.nan
+    x[2, ::3] = -0.0
+    x[11, 5] = np.inf
+    forced = np.zeros(x.size, np.uint8)
+    forced[300:320] = 1
+    got = assert_as_specified(x, 0.01, forced)
+    clean = np.isfinite(x)
+    form = Form(x.shape, x.dtype, 0.01)
+    back = decoded(form, got).reshape(x.shape)
+    assert np.isfinite(back[clean]).all()
+
+
+def test_values_near_the_end_of_the_dtype():
+    top = np.finfo("f4").max
+    x = np.array([1, -1, 0.5, -0.25] * 16, "f4").reshape(8, 8) * top
+    form, got = encoded(x, float(top) * 1e-3, predictor="interpolation")
+    assert got.params == bytes([LEVELS])
+    assert_guarantee(x, decoded(form, got).reshape(x.shape), float(top) * 1e-3)
+
+
+def test_the_grid_is_a_matter_of_the_shape():
+    assert layout_of((1, 9, 1, 40)).grid == (1, 1, 9, 40)
+    assert layout_of((98, 500, 3)).grid == (1, 98, 3, 500)
+    assert layout_of((2, 3, 4, 5, 60)).grid == (6, 4, 5, 60)
+    assert layout_of((30, 30, 2)).grid == (1, 30, 2, 30)
+    x = np.arange(30 * 20 * 2)
+    layout = layout_of((30, 20, 2))
+    np.testing.assert_array_equal(layout.restored(layout.arranged(x)), x)
+
+
+def test_a_slow_axis_waits_for_coarser_levels():
+    """Frames that have nothing to do with each other are not interpolated in time."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:64, :64] / 10
+    frames = np.stack([np.sin(x + p) * np.cos(y * q) for p, q in rng.uniform(0, 2, (8, 2))])
+    _, got = encoded(frames.astype("f4"), 1e-3, predictor="interpolation")
+    assert spec.read_levels(bytes(got.sections["levels"]))[0]["active"] == (2, 3)
+
+
+def test_noise_is_differenced_and_waves_are_interpolated():
+    noise = np.random.default_rng(5).normal(size=(8, 400)).repeat(8, 0).astype("f4")
+    form, got = encoded(noise, 1e-3)
+    assert got.params[0] == DIFFERENCES
+    assert_guarantee(noise, decoded(form, got).reshape(noise.shape), 1e-3)
+    waves = np.sin(np.mgrid[:64, :64].sum(0) / 9).astype("f4")
+    assert encoded(waves, 1e-3)[1].params[0] == LEVELS
+
+
+@pytest.mark.parametrize("dtype", ["f4", "i2"])
+def test_differences_are_those_of_quantize_and_lorenzo(dtype):
+    x = walk((17, 19), 6, 10.0).astype(dtype).reshape(-1)
+    form = Form((17, 19), x.dtype, 1.0)
+    got = Interpolate(predictor="lorenzo").encode(x, form, job_of(x))
+    lattice = Quantize().encode(x, form, job_of(x))
+    axes = tuple(k for k in range(2) if got.params[2] >> k & 1)
+    after = Quantize().form_after(form, lattice.params)
+    residual = Lorenzo(axes=axes).encode(lattice.data, after, job_of(x))
+    assert got.params == bytes([DIFFERENCES]) + lattice.params + residual.params
+    np.testing.assert_array_equal(got.data, residual.data)
+    np.testing.assert_array_equal(
+        decoded(form, got), Quantize().decode(lattice.data, form, lattice.params, {}, Known())
+    )
+
+
+def test_what_32_bits_do_not_hold_is_differenced():
+    for x, bound in (
+        (np.arange(50) * 2.0**40, 1.0),
+        (np.arange(50, dtype="i8") << 40, 5.0),
+        (np.arange(50) * 1e-308, 6e-309),
+    ):
+        form, got = encoded(x, bound, predictor="interpolation")
+        assert got.params[0] == DIFFERENCES
+        assert_guarantee(x, decoded(form, got), bound)
+
+
+def test_levels_round_trip_and_wrong_ones_are_refused():
+    _, got = encoded(walk((5, 17, 18)).astype("f4"), 0.01, predictor="interpolation")
+    packed = bytes(got.sections["levels"])
+    grids, plans, levels = unpack_levels(packed, (1, 5, 17, 18))
+    assert levels > 2
+    assert (grids[-1] == 1).all()
+    assert pack_levels(plans) == packed
+    for wrong in (packed[:-1], packed + packed, b"\0" + packed[1:], b"\1" + packed[1:]):
+        with pytest.raises(FormatError):
+            unpack_levels(wrong, (1, 5, 17, 18))
+
+
+def test_rules_have_weights_that_keep_constants_and_lines():
+    for rule in range(splines.TAPS.size):
+        taps, left = int(splines.TAPS[rule]), int(splines.LEFT[rule])
+        weights = splines.WEIGHTS[rule]
+        places = 2 * np.arange(taps) - 2 * left + 1
+        assert weights[:taps].sum() == pytest.approx(1, abs=1e-15)
+        assert not weights[taps:].any()
+        if taps > 1:
+            assert weights[:taps] @ places == pytest.approx(0, abs=1e-15)
+
+
+def test_every_class_comes_after_those_it_is_predicted_from():
+    order = [0, *classes.CLASS_ORDER.tolist()]
+    assert sorted(order) == list(range(classes.CLASSES))
+    for p in order[1:]:
+        for d in range(classes.AXES):
+            if p >> d & 1:
+                assert order.index(p ^ 1 << d) < order.index(p)
+
+
+def test_an_unknown_predictor_is_refused_by_name():
+    with pytest.raises(ConfigError, match="interpolate: predictor='cubic'"):
+        Interpolate(predictor="cubic")
+
+
+def test_the_preset_keeps_the_bound():
+    x = walk((9, 40, 41), 8).astype("f4")
+    stream = fzdask.compress(x, rel=1e-3, pipeline="quality")
+    assert_guarantee(x, fzdask.decompress(stream), 1e-3 * float(x.max() - x.min()))
+    assert "interpolate" in fzdask.inspect(stream).pipeline

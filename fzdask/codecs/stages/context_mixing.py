@@ -132,7 +132,8 @@ class ContextMixing(ArrayStage):
             )
         strides, around, pad = _geometry(form.shape)
         q = np.zeros(pad + form.size, np.int64)
-        if _run(q, pad, strides, around, params[0], data, decoding=True) != data.size:
+        # A copy, since the one loop for both ways is compiled for arrays that can be written to.
+        if _run(q, pad, strides, around, params[0], data.copy(), decoding=True) != data.size:
             raise FormatError(
                 "fzdask stream: context_mixing payload is not as long as its values; it is damaged."
             )

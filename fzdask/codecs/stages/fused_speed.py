@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
 from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE
+from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
 from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
 from fzdask.codecs.stages.fusion import Fusion
@@ -52,12 +53,12 @@ class QuantizeToFixedLength(Fusion):
         state = np.zeros(outliers.STATE, np.int64)
         runs = np.empty(data.size + 32, np.uint8)
         values = np.empty(data.size, job.bits.dtype)
-        part = np.empty(fused_speed.TILE, data.dtype)
+        part = np.empty(TILE, data.dtype)
         sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
         at, used = fused_speed.encode(
             data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
             step, form.bound, LIMITS[WIDTH], *_cheap_rule(form.bound, inv, job.finite_max),
-            strides, spans, *fused_speed.new_buffers(strides), room.planes, room.heads,
+            strides, spans, *new_buffers(strides, spans), room.planes, room.heads,
             room.present, state, runs, values,
         )  # fmt: skip
         sections: dict[str, Section] = {}
@@ -90,7 +91,7 @@ class QuantizeToFixedLength(Fusion):
         out = np.empty(form.size, form.dtype)
         fused_speed.decode(
             planes, heads, present, steps(form.bound)[0], strides, spans,
-            *fused_speed.new_buffers(strides), out,
+            *new_buffers(strides, spans), out,
         )  # fmt: skip
         _put_outliers_back(out, sections[0])
         return out

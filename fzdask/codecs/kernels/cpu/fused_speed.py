@@ -1,40 +1,20 @@
 """``quantize | lorenzo | zigzag | fixed_length`` in one pass, in tiles that stay in the L1 cache.
 
-What each stage does is said by its own kernel; this one gives their bytes, and is made of vector
-steps. Axes of long strides keep the row before in a ring, those of short ones a few values in
-front of the tile. Differences along several axes may be taken, and undone, in any order.
+What each stage does is said by its own kernel; this one gives their bytes, and is made of steps
+on vectors.
 """
 
 import numpy as np
 from numba import njit
 
-from fzdask.codecs.kernels.cpu import lattice_vectors, vectors
+from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences, vectors
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
 from fzdask.codecs.kernels.cpu.fixed_length import pack_units, unpack_units
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
+from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 
-TILE = 2048  # values: two tiles, the input and the output take 32 KiB
-HALO = 64  # strides below this need no ring
-ROOM = 64  # lanes past the end that a vector may touch
 LANES = lattice_vectors.LANES
 ALL = np.uint64(lattice_vectors.ALL)
-
-
-def new_buffers(strides):
-    """Two tiles, the rings of long strides and the last values of short ones."""
-    rings = sum(int(s) + ROOM for s in strides if s >= HALO)
-    return (
-        aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
-        aligned(rings),
-        np.zeros((max(len(strides), 1), HALO), np.int32),
-    )
-
-
-def aligned(size):
-    """Zeros that begin at a cache line: a vector across two costs twice."""
-    raw = np.zeros(4 * size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + 4 * size].view(np.int32)
 
 
 @njit(nogil=True, cache=True)
@@ -80,156 +60,9 @@ def _take_outliers(
 
 
 @njit(nogil=True, cache=True)
-def _subtract_rows(a, ring, s, span, pos, m):
-    """Difference along an axis of long stride, in place, at addresses."""
-    i = np.int64(0)
-    p = pos % s
-    r = pos % span
-    while i < m:
-        n = min(m - i, s - p)
-        v = a + 4 * i
-        h = ring + 4 * p
-        j = np.int64(0)
-        if r < s:
-            while n - j >= 32:
-                vectors.set_history(v + 4 * j, h + 4 * j)
-                j += 32
-            while j < n:
-                vectors.set_history_part(v + 4 * j, h + 4 * j, n - j)
-                j += 16
-        else:
-            while n - j >= 32:
-                vectors.subtract_history(v + 4 * j, h + 4 * j)
-                j += 32
-            while j < n:
-                vectors.subtract_history_part(v + 4 * j, h + 4 * j, n - j)
-                j += 16
-        i += n
-        p = p + n if p + n < s else np.int64(0)
-        r = r + n if r + n < span else np.int64(0)
-
-
-@njit(nogil=True, cache=True)
-def _add_rows(a, ring, s, span, pos, m):
-    """Undo :func:`_subtract_rows`."""
-    i = np.int64(0)
-    p = pos % s
-    r = pos % span
-    while i < m:
-        n = min(m - i, s - p)
-        v = a + 4 * i
-        h = ring + 4 * p
-        j = np.int64(0)
-        if r < s:
-            while n - j >= 32:
-                vectors.set_history(v + 4 * j, h + 4 * j)
-                j += 32
-            while j < n:
-                vectors.set_history_part(v + 4 * j, h + 4 * j, n - j)
-                j += 16
-        else:
-            while n - j >= 32:
-                vectors.add_history(v + 4 * j, h + 4 * j)
-                j += 32
-            while j < n:
-                vectors.add_history_part(v + 4 * j, h + 4 * j, n - j)
-                j += 16
-        i += n
-        p = p + n if p + n < s else np.int64(0)
-        r = r + n if r + n < span else np.int64(0)
-
-
-@njit(nogil=True, cache=True)
-def _subtract_near(source, target, last, s, span, pos, m):
-    """Difference along an axis of short stride from one tile into the other."""
-    for j in range(s):
-        source[HALO - s + j] = last[j]
-        last[j] = source[max(HALO + m - s + j, 0)]
-    a = source.ctypes.data + 4 * HALO
-    d = target.ctypes.data + 4 * HALO
-    for i in range(0, m, 32):
-        vectors.subtract_lag(a + 4 * i, a + 4 * (i - s), d + 4 * i)
-    start = -(pos % span)
-    while start < m:
-        for i in range(max(start, 0), min(start + s, m)):
-            target[HALO + i] = source[HALO + i]
-        start += span
-
-
-@njit(nogil=True, cache=True)
-def _add_near(row, last, s, span, pos, m):
-    """Undo :func:`_subtract_near`, in place."""
-    r = pos % span
-    i = np.int64(0)
-    if s == 1:
-        a = row.ctypes.data + 4 * HALO
-        carry = last[0]
-        while i < m:
-            if r == 0:
-                carry = np.int32(0)
-            n = min(m - i, span - r)
-            j = np.int64(0)
-            while n - j >= 64:
-                carry = vectors.running_sums(a + 4 * (i + j), carry)
-                j += 64
-            while j < n:
-                carry = vectors.running_sums_part(a + 4 * (i + j), carry, n - j)
-                j += 16
-            i += n
-            r = r + n if r + n < span else np.int64(0)
-        last[0] = carry
-        return
-    for j in range(s):
-        row[HALO - s + j] = last[j]
-    while i < m:
-        n = min(m - i, span - r)
-        for j in range(i + max(min(s - r, n), 0), i + n):
-            row[HALO + j] += row[HALO + j - s]
-        i += n
-        r = r + n if r + n < span else np.int64(0)
-    for j in range(s):
-        last[j] = row[max(HALO + m - s + j, 0)]
-
-
-@njit(nogil=True, cache=True)
-def _differences(tiles, rings, lasts, strides, spans, pos, m):
-    """Difference the tile in the first row along every axis; which row the residual is in."""
-    ring = rings.ctypes.data
-    a = tiles.ctypes.data + 4 * HALO
-    for k in range(strides.size):
-        s = strides[k]
-        if s >= HALO:
-            _subtract_rows(a, ring, s, spans[k], pos, m)
-            ring += 4 * (s + ROOM)
-    which = 0
-    for k in range(strides.size):
-        s = strides[k]
-        if s < HALO:
-            _subtract_near(tiles[which], tiles[1 - which], lasts[k], s, spans[k], pos, m)
-            which = 1 - which
-    return which
-
-
-@njit(nogil=True, cache=True)
-def _sums(tiles, rings, lasts, strides, spans, pos, m):
-    """Undo :func:`_differences` of the residual in the first row."""
-    for k in range(strides.size):
-        s = strides[k]
-        if s < HALO:
-            _add_near(tiles[0], lasts[k], s, spans[k], pos, m)
-    ring = rings.ctypes.data
-    a = tiles.ctypes.data + 4 * HALO
-    for k in range(strides.size):
-        s = strides[k]
-        if s >= HALO:
-            _add_rows(a, ring, s, spans[k], pos, m)
-            ring += 4 * (s + ROOM)
-
-
-@njit(nogil=True, cache=True)
 def encode(
     source, n, part, bits, minus_zero, forced, inv, cell, bound, limit, below, high, low, near,
-    strides, spans, tiles, rings, lasts, out, heads, present, state, runs, values,
+    strides, spans, tiles, rings, lasts, plan, walk, out, heads, present, state, runs, values,
 ):  # fmt: skip
     """Compress flat floats; returns bytes of planes and number of width entries.
 
@@ -265,7 +98,8 @@ def encode(
             )  # fmt: skip
         else:
             collect(0, exact, bits, here, state, runs, values)
-        row = tiles[_differences(tiles, rings, lasts, strides, spans, pos, m)]
+        which = tile_differences.forward(tiles, rings, lasts, plan, walk, strides, spans, pos, m)
+        row = tiles[which]
         units = (m + UNIT - 1) // UNIT
         for i in range(m, units * UNIT):
             row[HALO + i] = 0
@@ -278,28 +112,25 @@ def encode(
 
 
 @njit(nogil=True, cache=True)
-def decode(planes, heads, present, cell, strides, spans, tiles, rings, lasts, out):
+def decode(planes, heads, present, cell, strides, spans, tiles, rings, lasts, plan, walk, out):
     """Undo :func:`encode`, outliers apart; sections were checked and have room behind them."""
     n = out.size
-    rest = np.zeros(TILE, out.dtype)
-    source = planes.ctypes.data
+    rest = np.zeros(TILE + LANES, out.dtype)
     at = np.int64(0)
     used = np.int64(0)
-    a = tiles.ctypes.data + 4 * HALO
     for pos in range(0, n, TILE):
         m = min(TILE, n - pos)
         units = (m + UNIT - 1) // UNIT
-        at, used = unpack_units(source, at, heads, used, present, pos // UNIT, units, False, a)
-        _sums(tiles, rings, lasts, strides, spans, pos, m)
-        target = out.ctypes.data + out.itemsize * pos
-        if m < TILE:
-            target = rest.ctypes.data
-        if out.itemsize == 8:
-            for i in range(0, m, LANES):
-                lattice_vectors.dequantize_f8(a + 4 * i, target + 8 * i, cell)
-        else:
-            for i in range(0, m, LANES):
-                lattice_vectors.dequantize_f4(a + 4 * i, target + 4 * i, cell)
-        if m < TILE:
+        at, used = unpack_units(
+            planes.ctypes.data, at, heads, used, present, pos // UNIT, units, False,
+            tiles.ctypes.data + 4 * HALO,
+        )  # fmt: skip
+        last = n - pos < TILE + LANES
+        target = rest.ctypes.data if last else out.ctypes.data + out.itemsize * pos
+        tile_differences.inverse(
+            tiles, rings, lasts, plan, walk, strides, spans, pos, m, target, out.itemsize == 8,
+            cell,
+        )  # fmt: skip
+        if last:
             for i in range(m):
                 out[pos + i] = rest[i]

@@ -1,4 +1,4 @@
-"""32 values onto the lattice and back, on vectors: the exact rule, and a cheap sufficient one.
+"""32 values onto the lattice, on vectors: the exact rule, and a cheap sufficient one.
 
 The rule is that of the lattice kernels: ``q = rint(x * inv)`` and ``x' = dtype(q * step)`` in
 binary64, and ``|x - x'| <= bound``. What returns fewer than 32 flags decides nothing: the caller
@@ -109,27 +109,6 @@ def quantize_near(typingctx, x, q, high, low):
 
     real = types.float32
     return step(build, types.uint64, types.int64, types.int64, real, real)
-
-
-def _values(element):
-    def build(b, q, y, cell):
-        v = b.sitofp(load(b, q, I32, LANES), ir.VectorType(F64, LANES))
-        v = b.fmul(v, splat(b, cell, LANES))
-        store(b, y, b.fptrunc(v, ir.VectorType(F32, LANES)) if element is F32 else v)
-
-    return build
-
-
-@intrinsic
-def dequantize_f4(typingctx, q, y, cell):
-    """32 float32 values of a lattice."""
-    return step(_values(F32), types.void, types.int64, types.int64, types.float64)
-
-
-@intrinsic
-def dequantize_f8(typingctx, q, y, cell):
-    """32 float64 values of a lattice."""
-    return step(_values(F64), types.void, types.int64, types.int64, types.float64)
 
 
 @njit(nogil=True, cache=True)

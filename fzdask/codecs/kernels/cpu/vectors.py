@@ -103,71 +103,44 @@ def copy_bytes(typingctx, source, target, count):
 
 # Differences and sums -------------------------------------------------------------------------
 
+_LANES = 16
+_THREE = (types.void, types.int64, types.int64, types.int64)
 
-def _with_history(op, n, partial):
+
+def _with_history(op):
     """``a = a op h``, and into h what the next row needs: the value that is not differenced."""
 
-    def build(b, a, h, *count):
-        v, old = load(b, a, I32, n), load(b, h, I32, n)
+    def build(b, a, h, count):
+        v, old = load(b, a, I32, _LANES), load(b, h, I32, _LANES)
         r = getattr(b, op)(v, old)
-        keep = v if op == "sub" else r
-        if partial:
-            mine = below(b, count[0], n)
-            r, keep = b.select(mine, r, v), b.select(mine, keep, old)
-        store(b, a, r)
-        store(b, h, keep)
+        mine = below(b, count, _LANES)
+        store(b, a, b.select(mine, r, v))
+        store(b, h, b.select(mine, v if op == "sub" else r, old))
 
     return build
 
 
-def _into_history(n, partial):
-    def build(b, a, h, *count):
-        v = load(b, a, I32, n)
-        if partial:
-            v = b.select(below(b, count[0], n), v, load(b, h, I32, n))
-        store(b, h, v)
-
-    return build
-
-
-_TWO = (types.void, types.int64, types.int64)
-_THREE = (*_TWO, types.int64)
+@intrinsic
+def subtract_history(typingctx, a, h, count):
+    """``count`` of 16 lanes of a less those of the row before, which a's own then replace."""
+    return step(_with_history("sub"), *_THREE)
 
 
 @intrinsic
-def subtract_history(typingctx, a, h):
-    """32 lanes of a less those of the row before, which a's own then replace."""
-    return step(_with_history("sub", 32, False), *_TWO)
+def add_history(typingctx, a, h, count):
+    """``count`` of 16 lanes of a plus those of the row before, which the sums then replace."""
+    return step(_with_history("add"), *_THREE)
 
 
 @intrinsic
-def subtract_history_part(typingctx, a, h, count):
-    """The same for the first ``count`` of 16 lanes."""
-    return step(_with_history("sub", 16, True), *_THREE)
+def set_history(typingctx, a, h, count):
+    """``count`` of 16 lanes of a become the row before."""
 
+    def build(b, a, h, count):
+        mine = below(b, count, _LANES)
+        store(b, h, b.select(mine, load(b, a, I32, _LANES), load(b, h, I32, _LANES)))
 
-@intrinsic
-def add_history(typingctx, a, h):
-    """32 lanes of a plus those of the row before, which the sums then replace."""
-    return step(_with_history("add", 32, False), *_TWO)
-
-
-@intrinsic
-def add_history_part(typingctx, a, h, count):
-    """The same for the first ``count`` of 16 lanes."""
-    return step(_with_history("add", 16, True), *_THREE)
-
-
-@intrinsic
-def set_history(typingctx, a, h):
-    """32 lanes of a become the row before."""
-    return step(_into_history(32, False), *_TWO)
-
-
-@intrinsic
-def set_history_part(typingctx, a, h, count):
-    """The same for the first ``count`` of 16 lanes."""
-    return step(_into_history(16, True), *_THREE)
+    return step(build, *_THREE)
 
 
 @intrinsic
@@ -178,47 +151,3 @@ def subtract_lag(typingctx, a, old, out):
         store(b, out, b.sub(load(b, a, I32, 32), load(b, old, I32, 32)))
 
     return step(build, *_THREE)
-
-
-def _running(b, v):
-    """Running sums of 16 lanes."""
-    n = v.type.count
-    shift = 1
-    while shift < n:
-        moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
-        v = b.add(v, pick(b, zero(v), v, moved))
-        shift *= 2
-    return v
-
-
-@intrinsic
-def running_sums(typingctx, a, carry):
-    """64 lanes in place, begun with ``carry``; returns the last."""
-
-    def build(b, a, carry):
-        parts = [_running(b, load(b, b.add(a, I64(64 * k)), I32, 16)) for k in range(4)]
-        ends = [pick(b, p, p, [15] * 16) for p in parts]
-        total = ends[0]
-        for k in range(1, 4):  # apart from the carry, so that no iteration waits for another's
-            parts[k] = b.add(parts[k], total)
-            total = b.add(total, ends[k])
-        first = splat(b, carry, 16)
-        for k in range(4):
-            store(b, b.add(a, I64(64 * k)), b.add(parts[k], first))
-        return b.add(carry, b.extract_element(total, I32(0)))
-
-    return step(build, types.int32, types.int64, types.int32)
-
-
-@intrinsic
-def running_sums_part(typingctx, a, carry, count):
-    """The same for the first ``count`` of 16 lanes."""
-
-    def build(b, a, carry, count):
-        v = load(b, a, I32, 16)
-        mine = below(b, count, 16)
-        sums = _running(b, b.select(mine, v, zero(v)))
-        store(b, a, b.select(mine, b.add(sums, splat(b, carry, 16)), v))
-        return b.add(carry, b.extract_element(sums, I32(15)))
-
-    return step(build, types.int32, types.int64, types.int32, types.int64)

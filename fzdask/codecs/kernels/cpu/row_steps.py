@@ -1,0 +1,253 @@
+"""One stretch of a row: differences along several axes at once, and their sums on to values.
+
+Along an axis of long stride, the row before is in a ring, at the place where the present one is
+then written. At the first row of an axis zeros are read instead: ``step`` is then 0, else 1.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fzdask.codecs.kernels.cpu.vectors import (
+    F32,
+    F64,
+    I32,
+    I64,
+    below,
+    load,
+    pick,
+    splat,
+    step,
+    store,
+    zero,
+)
+
+_WHOLE, _PART = 64, 16  # lanes of a turn, and of a turn at the end of the stretch
+
+
+def _turns(b, count, body):
+    """Call ``body(first lane, lanes, how many of them)`` until all are done."""
+    whole = b.udiv(count, I64(_WHOLE))
+    with cgutils.for_range(b, whole) as loop:
+        body(b.mul(loop.index, I64(_WHOLE)), _WHOLE, None)
+    done = b.mul(whole, I64(_WHOLE))
+    rest = b.sub(count, done)
+    parts = b.udiv(b.add(rest, I64(_PART - 1)), I64(_PART))
+    with cgutils.for_range(b, parts) as loop:
+        first = b.mul(loop.index, I64(_PART))
+        body(b.add(done, first), _PART, b.sub(rest, first))
+
+
+def _place(b, address, lane, size=4):
+    return b.add(address, b.mul(lane, I64(size)))
+
+
+def _keep(b, address, value, count):
+    """Store the lanes before ``count``; what lies behind them is still needed."""
+    if count is not None:
+        value = b.select(below(b, count, value.type.count), value, load(b, address, I32, _PART))
+    store(b, address, value)
+
+
+def _running(b, v):
+    """Running sums of 16 lanes."""
+    n = v.type.count
+    shift = 1
+    while shift < n:
+        moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
+        v = b.add(v, pick(b, zero(v), v, moved))
+        shift *= 2
+    return v
+
+
+def _forward(along, rows):
+    """Differences along ``rows`` axes of long stride and, with ``along``, along the row.
+
+    Returns what comes before the next stretch of the row.
+    """
+
+    def build(b, a, d, count, before, *history):
+        last = cgutils.alloca_once_value(b, before)
+
+        def body(lane, n, left):
+            v = load(b, _place(b, a, lane), I32, n)
+            for k in range(rows):
+                read, write, moves = history[3 * k : 3 * k + 3]
+                old = load(b, _place(b, read, b.mul(lane, moves)), I32, n)
+                _keep(b, _place(b, write, lane), v, left)
+                v = b.sub(v, old)
+            if along:
+                front = splat(b, b.load(last), n)
+                end = I64(n - 1)
+                if left is not None:
+                    final = b.icmp_signed("<", left, I64(n))
+                    end = b.select(final, b.sub(left, I64(1)), end)
+                b.store(b.extract_element(v, end), last)
+                v = b.sub(v, pick(b, front, v, range(n - 1, 2 * n - 1)))
+            store(b, _place(b, d, lane), v)
+
+        _turns(b, count, body)
+        return b.load(last)
+
+    words = [types.int64] * (3 + 3 * rows)
+    return step(build, types.int32, *words[:3], types.int32, *words[3:])
+
+
+def _inverse(along, rows, element):
+    """Sums that undo :func:`_forward`, and the values of that lattice; returns the last sum."""
+
+    def build(b, a, y, count, cell, before, *history):
+        total = cgutils.alloca_once_value(b, before)
+
+        def body(lane, n, left):
+            v = load(b, _place(b, a, lane), I32, n)
+            if along:
+                v = _sums(b, v, total, left)
+            for k in range(rows):
+                read, write, moves = history[3 * k : 3 * k + 3]
+                v = b.add(v, load(b, _place(b, read, b.mul(lane, moves)), I32, n))
+                _keep(b, _place(b, write, lane), v, left)
+            x = b.fmul(b.sitofp(v, ir.VectorType(F64, n)), splat(b, cell, n))
+            if element is F32:
+                x = b.fptrunc(x, ir.VectorType(F32, n))
+            store(b, _place(b, y, lane, 4 if element is F32 else 8), x)
+
+        _turns(b, count, body)
+        return b.load(total)
+
+    words = [types.int64] * (3 + 3 * rows)
+    return step(build, types.int32, *words[:3], types.float64, types.int32, *words[3:])
+
+
+def _sums(b, v, total, left):
+    """Running sums that go on from ``total``, which becomes the last."""
+    n = v.type.count
+    before = b.load(total)
+    if left is not None:
+        v = b.select(below(b, left, n), v, zero(v))
+    parts = [_running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
+    ends = [pick(b, p, p, [15] * 16) for p in parts]
+    sums = ends[0]
+    for k in range(1, len(parts)):  # apart from the total, so that no turn waits for another's
+        parts[k] = b.add(parts[k], sums)
+        sums = b.add(sums, ends[k])
+    b.store(b.add(before, b.extract_element(sums, I32(0))), total)
+    front = splat(b, before, 16)
+    parts = [b.add(p, front) for p in parts]
+    while len(parts) > 1:
+        m = 2 * parts[0].type.count
+        parts = [pick(b, parts[k], parts[k + 1], range(m)) for k in range(0, len(parts), 2)]
+    return parts[0]
+
+
+@intrinsic
+def forward_0(typingctx, a, d, count, before):
+    """Copy; no axis but perhaps others of short stride."""
+    return _forward(False, 0)
+
+
+@intrinsic
+def forward_1(typingctx, a, d, count, before, read1, write1, step1):
+    """Differences along one axis of long stride."""
+    return _forward(False, 1)
+
+
+@intrinsic
+def forward_2(typingctx, a, d, count, before, read1, write1, step1, read2, write2, step2):
+    """Differences along two axes of long stride."""
+    return _forward(False, 2)
+
+
+@intrinsic
+def forward_row_0(typingctx, a, d, count, before):
+    """Differences along the row; ``before`` is what is in front of it."""
+    return _forward(True, 0)
+
+
+@intrinsic
+def forward_row_1(typingctx, a, d, count, before, read1, write1, step1):
+    """Differences along the row and one axis of long stride."""
+    return _forward(True, 1)
+
+
+@intrinsic
+def forward_row_2(typingctx, a, d, count, before, read1, write1, step1, read2, write2, step2):
+    """Differences along the row and two axes of long stride."""
+    return _forward(True, 2)
+
+
+@intrinsic
+def inverse_0_f4(typingctx, a, y, count, cell, before):
+    """Undo :func:`forward_0`, on to float32."""
+    return _inverse(False, 0, F32)
+
+
+@intrinsic
+def inverse_1_f4(typingctx, a, y, count, cell, before, read1, write1, step1):
+    """Undo :func:`forward_1`, on to float32."""
+    return _inverse(False, 1, F32)
+
+
+@intrinsic
+def inverse_2_f4(typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2):
+    """Undo :func:`forward_2`, on to float32."""
+    return _inverse(False, 2, F32)
+
+
+@intrinsic
+def inverse_row_0_f4(typingctx, a, y, count, cell, before):
+    """Undo :func:`forward_row_0`, on to float32."""
+    return _inverse(True, 0, F32)
+
+
+@intrinsic
+def inverse_row_1_f4(typingctx, a, y, count, cell, before, read1, write1, step1):
+    """Undo :func:`forward_row_1`, on to float32."""
+    return _inverse(True, 1, F32)
+
+
+@intrinsic
+def inverse_row_2_f4(
+    typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2
+):
+    """Undo :func:`forward_row_2`, on to float32."""
+    return _inverse(True, 2, F32)
+
+
+@intrinsic
+def inverse_0_f8(typingctx, a, y, count, cell, before):
+    """Undo :func:`forward_0`, on to float64."""
+    return _inverse(False, 0, F64)
+
+
+@intrinsic
+def inverse_1_f8(typingctx, a, y, count, cell, before, read1, write1, step1):
+    """Undo :func:`forward_1`, on to float64."""
+    return _inverse(False, 1, F64)
+
+
+@intrinsic
+def inverse_2_f8(typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2):
+    """Undo :func:`forward_2`, on to float64."""
+    return _inverse(False, 2, F64)
+
+
+@intrinsic
+def inverse_row_0_f8(typingctx, a, y, count, cell, before):
+    """Undo :func:`forward_row_0`, on to float64."""
+    return _inverse(True, 0, F64)
+
+
+@intrinsic
+def inverse_row_1_f8(typingctx, a, y, count, cell, before, read1, write1, step1):
+    """Undo :func:`forward_row_1`, on to float64."""
+    return _inverse(True, 1, F64)
+
+
+@intrinsic
+def inverse_row_2_f8(
+    typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2
+):
+    """Undo :func:`forward_row_2`, on to float64."""
+    return _inverse(True, 2, F64)

@@ -1,0 +1,254 @@
+"""Lorenzo differences of tiles on vectors, and their sums on to values.
+
+A tile is cut into stretches of rows, in each of which the rows before are in one piece. Axes of
+long stride keep them in a ring, at most two of them in one step (any others go first); axes of
+short stride keep a few values in front of the tile. Differences along several axes may be taken,
+and undone, in any order.
+"""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu import row_steps, vectors
+
+TILE = 2048  # values: two tiles, the input and the output take 32 KiB
+HALO = 64  # strides below this need no ring
+ROOM = 64  # lanes past the end that a vector may touch
+# What goes from tile to tile: place in the row, the value before or the running sum, and for each
+# of two axes the place in its ring and in its span.
+STATE = 6
+_NEVER = 1 << 60  # the stride of an axis that is not there
+
+
+def new_buffers(strides, spans):
+    """What a pass needs for these axes: tiles, rings, last values, a plan and a state.
+
+    The plan: length of a row; whether it is differenced; how many axes (at most two) go with it,
+    and for each its stride, span and where its ring is; then how many axes of long stride go
+    first, how many of short stride last, and their numbers in that order.
+    """
+    near = [k for k, s in enumerate(strides) if s < HALO]
+    far = [k for k, s in enumerate(strides) if s >= HALO]
+    along = bool(near) and strides[near[0]] == 1
+    row = int(spans[near[0]]) if along else int(strides[far[0]]) if far else _NEVER
+    near = near[1:] if along else near
+    plan = [row, along, min(len(far), 2)]
+    rings = 0
+    for k in range(2):
+        there = k < len(far)
+        plan += [int(strides[far[k]]), int(spans[far[k]]), rings] if there else [_NEVER] * 2 + [0]
+        rings += int(strides[far[k]]) + ROOM if there else 0
+    first = rings
+    plan += [first, len(far[2:]), len(near), *far[2:], *near]
+    rings += sum(int(strides[k]) + ROOM for k in far[2:])
+    return (
+        aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
+        aligned(rings),
+        np.zeros((max(len(strides), 1), HALO), np.int32),
+        np.array(plan, np.int64),
+        np.zeros(STATE, np.int64),
+    )
+
+
+def aligned(size):
+    """Zeros that begin at a cache line: a vector across two costs twice."""
+    raw = np.zeros(4 * size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + 4 * size].view(np.int32)
+
+
+@njit(nogil=True, cache=True)
+def subtract_rows(a, ring, s, span, pos, m):
+    """Difference along one axis of long stride, in place, at addresses."""
+    i = np.int64(0)
+    p = pos % s
+    r = pos % span
+    while i < m:
+        n = min(m - i, s - p)
+        v = a + 4 * i
+        h = ring + 4 * p
+        for j in range(0, n, 16):
+            if r < s:
+                vectors.set_history(v + 4 * j, h + 4 * j, n - j)
+            else:
+                vectors.subtract_history(v + 4 * j, h + 4 * j, n - j)
+        i += n
+        p = p + n if p + n < s else np.int64(0)
+        r = r + n if r + n < span else np.int64(0)
+
+
+@njit(nogil=True, cache=True)
+def add_rows(a, ring, s, span, pos, m):
+    """Undo :func:`subtract_rows`."""
+    i = np.int64(0)
+    p = pos % s
+    r = pos % span
+    while i < m:
+        n = min(m - i, s - p)
+        v = a + 4 * i
+        h = ring + 4 * p
+        for j in range(0, n, 16):
+            if r < s:
+                vectors.set_history(v + 4 * j, h + 4 * j, n - j)
+            else:
+                vectors.add_history(v + 4 * j, h + 4 * j, n - j)
+        i += n
+        p = p + n if p + n < s else np.int64(0)
+        r = r + n if r + n < span else np.int64(0)
+
+
+@njit(nogil=True, cache=True)
+def subtract_near(source, target, last, s, span, pos, m):
+    """Difference along an axis of short stride from one tile into the other."""
+    for j in range(s):
+        source[HALO - s + j] = last[j]
+        last[j] = source[max(HALO + m - s + j, 0)]
+    a = source.ctypes.data + 4 * HALO
+    d = target.ctypes.data + 4 * HALO
+    for i in range(0, m, 32):
+        vectors.subtract_lag(a + 4 * i, a + 4 * (i - s), d + 4 * i)
+    start = -(pos % span)
+    while start < m:
+        for i in range(max(start, 0), min(start + s, m)):
+            target[HALO + i] = source[HALO + i]
+        start += span
+
+
+@njit(nogil=True, cache=True)
+def add_near(row, last, s, span, pos, m):
+    """Undo :func:`subtract_near`, in place."""
+    for j in range(s):
+        row[HALO - s + j] = last[j]
+    r = pos % span
+    i = np.int64(0)
+    while i < m:
+        n = min(m - i, span - r)
+        for j in range(i + max(min(s - r, n), 0), i + n):
+            row[HALO + j] += row[HALO + j - s]
+        i += n
+        r = r + n if r + n < span else np.int64(0)
+    for j in range(s):
+        last[j] = row[max(HALO + m - s + j, 0)]
+
+
+@njit(nogil=True, cache=True)
+def _stretch(most, rings, zeros, plan, state):
+    """The next stretch: its length, what is before it, where to read and write on two axes."""
+    row, at = plan[0], state[0]
+    n = min(most, row - at)
+    before = np.int32(state[1]) if at else np.int32(0)
+    write1 = rings + 4 * state[2]
+    write2 = rings + 4 * (plan[8] + state[4])
+    step1 = np.int64(state[3] >= plan[3])
+    step2 = np.int64(state[5] >= plan[6])
+    read1 = write1 if step1 else zeros
+    read2 = write2 if step2 else zeros
+    state[0] = at + n if at + n < row else 0
+    for k in range(2):
+        s, span = plan[3 + 3 * k], plan[4 + 3 * k]
+        p, r = state[2 + 2 * k] + n, state[3 + 2 * k] + n
+        state[2 + 2 * k] = p if p < s else 0
+        state[3 + 2 * k] = r if r < span else 0
+    return n, before, read1, write1, step1, read2, write2, step2
+
+
+@njit(nogil=True, cache=True)
+def forward(tiles, rings, lasts, plan, state, strides, spans, pos, m):
+    """Difference the tile in the first row along every axis; which row the residual is in."""
+    zeros = np.zeros(HALO, np.int32)
+    ring = rings.ctypes.data
+    nothing = zeros.ctypes.data
+    a = tiles[0].ctypes.data + 4 * HALO
+    d = tiles[1].ctypes.data + 4 * HALO
+    extra = ring + 4 * plan[9]
+    for k in range(plan[10]):
+        axis = plan[12 + k]
+        subtract_rows(a, extra, strides[axis], spans[axis], pos, m)
+        extra += 4 * (strides[axis] + ROOM)
+    along, rows = plan[1], plan[2]
+    i = np.int64(0)
+    while i < m:
+        n, before, r1, w1, s1, r2, w2, s2 = _stretch(m - i, ring, nothing, plan, state)
+        v, o = a + 4 * i, d + 4 * i
+        if along:
+            if rows == 2:
+                state[1] = row_steps.forward_row_2(v, o, n, before, r1, w1, s1, r2, w2, s2)
+            elif rows == 1:
+                state[1] = row_steps.forward_row_1(v, o, n, before, r1, w1, s1)
+            else:
+                state[1] = row_steps.forward_row_0(v, o, n, before)
+        elif rows == 2:
+            row_steps.forward_2(v, o, n, before, r1, w1, s1, r2, w2, s2)
+        elif rows == 1:
+            row_steps.forward_1(v, o, n, before, r1, w1, s1)
+        else:
+            row_steps.forward_0(v, o, n, before)
+        i += n
+    which = 1
+    for k in range(plan[11]):
+        axis = plan[12 + plan[10] + k]
+        subtract_near(
+            tiles[which], tiles[1 - which], lasts[axis], strides[axis], spans[axis], pos, m
+        )
+        which = 1 - which
+    return which
+
+
+@njit(nogil=True, cache=True)
+def inverse(tiles, rings, lasts, plan, state, strides, spans, pos, m, target, wide, cell):
+    """Undo :func:`forward` of the residual in the first row, and write values at an address.
+
+    Up to 15 values more than m are written, with anything.
+    """
+    zeros = np.zeros(HALO, np.int32)
+    ring = rings.ctypes.data
+    nothing = zeros.ctypes.data
+    a = tiles[0].ctypes.data + 4 * HALO
+    for k in range(plan[11]):
+        axis = plan[12 + plan[10] + k]
+        add_near(tiles[0], lasts[axis], strides[axis], spans[axis], pos, m)
+    extra = ring + 4 * plan[9]
+    for k in range(plan[10]):
+        axis = plan[12 + k]
+        add_rows(a, extra, strides[axis], spans[axis], pos, m)
+        extra += 4 * (strides[axis] + ROOM)
+    along, rows = plan[1], plan[2]
+    i = np.int64(0)
+    while i < m:
+        n, before, r1, w1, s1, r2, w2, s2 = _stretch(m - i, ring, nothing, plan, state)
+        v = a + 4 * i
+        if wide:
+            y = target + 8 * i
+            if along:
+                if rows == 2:
+                    state[1] = row_steps.inverse_row_2_f8(
+                        v, y, n, cell, before, r1, w1, s1, r2, w2, s2
+                    )
+                elif rows == 1:
+                    state[1] = row_steps.inverse_row_1_f8(v, y, n, cell, before, r1, w1, s1)
+                else:
+                    state[1] = row_steps.inverse_row_0_f8(v, y, n, cell, before)
+            elif rows == 2:
+                row_steps.inverse_2_f8(v, y, n, cell, before, r1, w1, s1, r2, w2, s2)
+            elif rows == 1:
+                row_steps.inverse_1_f8(v, y, n, cell, before, r1, w1, s1)
+            else:
+                row_steps.inverse_0_f8(v, y, n, cell, before)
+        else:
+            y = target + 4 * i
+            if along:
+                if rows == 2:
+                    state[1] = row_steps.inverse_row_2_f4(
+                        v, y, n, cell, before, r1, w1, s1, r2, w2, s2
+                    )
+                elif rows == 1:
+                    state[1] = row_steps.inverse_row_1_f4(v, y, n, cell, before, r1, w1, s1)
+                else:
+                    state[1] = row_steps.inverse_row_0_f4(v, y, n, cell, before)
+            elif rows == 2:
+                row_steps.inverse_2_f4(v, y, n, cell, before, r1, w1, s1, r2, w2, s2)
+            elif rows == 1:
+                row_steps.inverse_1_f4(v, y, n, cell, before, r1, w1, s1)
+            else:
+                row_steps.inverse_0_f4(v, y, n, cell, before)
+        i += n

@@ -46,6 +46,7 @@ class Engine:
         self._awaited: list[Callable[[], bool]] = []
         self._ready: list[tuple[int, Task]] = []
         self._submitted = 0
+        self._unclaimed = 0
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="fzdask host")
         self._lanes = None if device is None else Lanes(self, device, streams, depth)
 
@@ -76,6 +77,7 @@ class Engine:
         for task in tasks:
             if not task.unlaunched:
                 self._dispatch(task)
+        self._recruit()
 
     def wait(self, until: Callable[[], bool], timeout: float | None) -> None:
         """Wait, with the lock held, for what the end of a task can bring about."""
@@ -133,6 +135,7 @@ class Engine:
             with self.lock:
                 if not task.done:
                     self._end(task, error)
+                    self._recruit()
         finally:
             _inside.engine = None
 
@@ -159,6 +162,7 @@ class Engine:
             last = [] if error is None or task.error is not None else self._fail(task, error)
             if not task.incomplete:
                 last += self._end(task, None)
+            self._recruit()
         del last
 
     def _dispatch(self, task: Task) -> None:
@@ -168,19 +172,32 @@ class Engine:
             self._lanes.dispatch(task)
         else:
             heapq.heappush(self._ready, (task.sequence, task))
-            self._workers.submit(self._run_next)
+            self._unclaimed += 1
 
-    def _run_next(self) -> None:
-        """Run the first in program order of the host tasks that are ready."""
-        with self.lock:
-            while self._ready:
+    def _recruit(self) -> None:
+        """Call a worker for each host task that became ready and has none."""
+        for _ in range(self._unclaimed):
+            self._workers.submit(self._work)
+        self._unclaimed = 0
+
+    def _work(self) -> None:
+        """Run the first in program order of the host tasks that are ready, and what it frees.
+
+        A worker goes on with what its task has made ready: that is in its cache, and no other
+        thread has to be woken for it.
+        """
+        again = True
+        while again:
+            with self.lock:
+                if not self._ready:  # the task that this worker was called for was dropped
+                    return
                 _, task = heapq.heappop(self._ready)
-                if task.state is State.READY:
-                    task.state = State.RUNNING
-                    break
-            else:
-                return
-        self.guarded(self._run, task)
+                task.state = State.RUNNING
+            self.guarded(self._run, task)
+            with self.lock:
+                again = self._unclaimed > 0
+                self._unclaimed -= again
+                self._recruit()
 
     def _run(self, task: Task) -> None:
         error: BaseException | None = None
@@ -255,6 +272,7 @@ class Engine:
                 del self.live[task.sequence]
                 last += task.forget()
         self._ready.clear()
+        self._unclaimed = 0
         if self._lanes is not None:
             self._lanes.clear()
         return last

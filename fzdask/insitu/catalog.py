@@ -147,15 +147,26 @@ class Catalog:
             if field_dim == dim:
                 self.documents[name]["shape"][0] = before + 1
 
-    def publish(self, dims: Sequence[str] = ()) -> None:
-        """Store the coordinates of these dimensions, then all metadata, the root's last."""
+    def rendered(self, dims: Sequence[str] = ()) -> tuple[list[tuple[str, bytes]], bytes]:
+        """Keys of the coordinates of these dimensions and of all arrays; then the root's value.
+
+        To be stored in this order: the root makes the rest visible.
+        """
         first: list[tuple[str, bytes]] = []
         for dim in dims:
             first += self._coordinate_keys(self.axes[dim])
         first += [(f"{n}/zarr.json", _encoded(d)) for n, d in self.documents.items()]
+        return first, _encoded(self.root)
+
+    def publish(self, dims: Sequence[str] = ()) -> None:
+        """Store what `rendered` gives."""
+        self.store(*self.rendered(dims))
+
+    def store(self, first: list[tuple[str, bytes]], root: bytes) -> None:
+        """Store keys, and when all are stored, the root's."""
         if first:
             self._keys.set_many(first)
-        self._keys.set("zarr.json", _encoded(self.root))
+        self._keys.set("zarr.json", root)
 
     @property
     def root(self) -> Document:

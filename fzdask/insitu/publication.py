@@ -43,6 +43,7 @@ class Publisher:
         self._ranks = ranks
         self._stored = 0
         self._published = 0
+        self._visible = {dim: len(axis.steps) for dim, axis in catalog.axes.items()}
         self._waiting: deque[StoredWrite] = deque()
         self._layouts: dict[int, int] = {}
         self._behind: list[int] = []
@@ -83,6 +84,15 @@ class Publisher:
             self._ranks.announce(self._keys, write.number + 1, layout)
         self._stored = write.number + 1
 
+    @property
+    def visible_steps(self) -> dict[str, list[int]]:
+        """Steps that readers can see, for each step dimension."""
+        with self.lock:
+            return {
+                dim: [int(step) for step in self.catalog.axes[dim].steps[:count]]
+                for dim, count in self._visible.items()
+            }
+
     def barrier(self, timeout: float) -> None:
         """Wait until everything stored by this process is visible (rank 0), or announced.
 
@@ -118,8 +128,14 @@ class Publisher:
         with self.lock:
             for dim, coordinates in write.coordinates.items():
                 self.catalog.append(dim, coordinates)
-            if self._keys.replaces:
-                self.catalog.publish(tuple(write.coordinates))
+            rendered = self.catalog.rendered(tuple(write.coordinates))
+        # Without the lock, which the simulation's thread takes in every write. Only one thread
+        # publishes, so what is stored last is the newest.
+        if self._keys.replaces:
+            self.catalog.store(*rendered)
+            with self.lock:
+                for dim in write.coordinates:
+                    self._visible[dim] = self._visible.get(dim, 0) + 1
         self._published = write.number + 1
 
     def _watch(self) -> None:

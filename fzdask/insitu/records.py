@@ -71,7 +71,8 @@ class Records:
         for i in sorted(kept, key=lambda i: i.start):
             # Charts know the simulation's own work by these names.
             name = i.kind if i.kind in ("compute", "core") else i.name
+            field = "making steps visible" if i.kind == "publish" else i.field
             tasks.append(
-                Task(name, _MACHINE[i.kind], worker, i.start - begin, i.end - begin, i.field)
+                Task(name, _MACHINE[i.kind], worker, i.start - begin, i.end - begin, field)
             )
         return tuple(tasks)

@@ -311,9 +311,7 @@ class InSituWriter:
     @property
     def visible_steps(self) -> dict[str, list[int]]:
         """Steps visible to readers now, for each step dimension."""
-        with self._publisher.lock:
-            axes = self._publisher.catalog.axes
-            return {dim: [int(s) for s in axis.steps] for dim, axis in axes.items()}
+        return self._publisher.visible_steps
 
     @property
     def resumed_at(self) -> int | None:

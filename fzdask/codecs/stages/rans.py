@@ -169,6 +169,17 @@ class Rans(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> NDArray[Any]:
+        return self.decode_symbols(data, form, params, sections, known)
+
+    def decode_symbols(
+        self,
+        data: NDArray[Any],
+        form: Form,
+        params: bytes,
+        sections: dict[str, NDArray[np.uint8]],
+        known: Known,
+    ) -> NDArray[Any]:
+        """Residuals of the form's dtype, as a fusion with stages before this one takes them."""
         exponent, bits, firsts = _read_params(params, form)
         group = 1 << exponent
         starts = _group_starts(data, sections.get("group_sizes"), -(-form.size >> exponent))

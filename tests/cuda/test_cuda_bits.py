@@ -6,11 +6,15 @@ import pytest
 from fzdask.codecs.device.bit_stages import (
     BitshuffleOnDevice,
     FixedLengthOnDevice,
+    NegabinaryOnDevice,
+    SignMagnitudeOnDevice,
     ZigzagOnDevice,
 )
 from fzdask.codecs.stages.base import Form, Known
 from fzdask.codecs.stages.bitshuffle import Bitshuffle
 from fzdask.codecs.stages.fixed_length import FixedLength
+from fzdask.codecs.stages.negabinary import Negabinary
+from fzdask.codecs.stages.sign_magnitude import SignMagnitude
 from fzdask.codecs.stages.zigzag import Zigzag
 from fzdask.errors import FormatError
 
@@ -51,11 +55,19 @@ def check_stage(device, there, stage, data):
     return cpu, sides
 
 
+CODES = (
+    (ZigzagOnDevice(), Zigzag()),
+    (NegabinaryOnDevice(), Negabinary()),
+    (SignMagnitudeOnDevice(), SignMagnitude()),
+)
+
+
 @pytest.mark.parametrize("dtype", ["i4", "i8"])
-def test_zigzag(device, dtype):
+@pytest.mark.parametrize(("there", "stage"), CODES, ids=lambda s: getattr(s, "name", ""))
+def test_codes_of_integers(device, there, stage, dtype):
     info = np.iinfo(dtype)
     ends = np.array([info.min, info.min + 1, -1, 0, 1, info.max], dtype)
-    check_stage(device, ZigzagOnDevice(), Zigzag(), np.append(ends, codes(700, dtype)))
+    check_stage(device, there, stage, np.append(ends, codes(700, dtype)))
 
 
 @pytest.mark.parametrize("block", [16, 32, 64])

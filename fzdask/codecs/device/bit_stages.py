@@ -13,19 +13,25 @@ from fzdask.codecs.kernels.cuda.device import Device
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known
 from fzdask.codecs.stages.bitshuffle import Bitshuffle
 from fzdask.codecs.stages.fixed_length import APART, BLOCKS, FixedLength
+from fzdask.codecs.stages.negabinary import Negabinary
+from fzdask.codecs.stages.sign_magnitude import SignMagnitude
 from fzdask.codecs.stages.zigzag import Zigzag
 from fzdask.errors import FormatError
 
-__all__ = ["BitshuffleOnDevice", "FixedLengthOnDevice", "ZigzagOnDevice"]
+__all__ = [
+    "BitshuffleOnDevice",
+    "FixedLengthOnDevice",
+    "NegabinaryOnDevice",
+    "SignMagnitudeOnDevice",
+    "ZigzagOnDevice",
+]
 
 
-class ZigzagOnDevice(DeviceStage):
-    """``zigzag``."""
-
-    of = Zigzag
+class _Codes(DeviceStage):
+    """One code for each integer; the kernels go by the name of the stage."""
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
-        return Encoded(codes.zigzag(device, data))
+        return Encoded(codes.encode(device, self.of.name, data))
 
     def decode(
         self,
@@ -37,7 +43,25 @@ class ZigzagOnDevice(DeviceStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> Any:
-        return codes.unzigzag(device, data)
+        return codes.decode(device, self.of.name, data)
+
+
+class ZigzagOnDevice(_Codes):
+    """``zigzag``."""
+
+    of = Zigzag
+
+
+class NegabinaryOnDevice(_Codes):
+    """``negabinary``."""
+
+    of = Negabinary
+
+
+class SignMagnitudeOnDevice(_Codes):
+    """``sign_magnitude``."""
+
+    of = SignMagnitude
 
 
 class FixedLengthOnDevice(DeviceStage):
@@ -47,7 +71,7 @@ class FixedLengthOnDevice(DeviceStage):
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
         if form.dtype.kind == "i":
-            data = codes.zigzag(device, data)
+            data = codes.encode(device, "zigzag", data)
         packed = fixed_length.pack(device, data, stage.block, stage.outlier)
         sections = {"units": packed.present, "widths": packed.entries.view(np.uint8)}
         if stage.outlier:
@@ -90,7 +114,7 @@ class FixedLengthOnDevice(DeviceStage):
                 "fzdask stream: fixed_length: planes or first codes are not as many as said; "
                 "it is damaged."
             )
-        return out if form.dtype.kind == "u" else codes.unzigzag(device, out)
+        return out if form.dtype.kind == "u" else codes.decode(device, "zigzag", out)
 
 
 class BitshuffleOnDevice(DeviceStage):

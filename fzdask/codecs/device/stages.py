@@ -8,6 +8,8 @@ from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.bit_stages import (
     BitshuffleOnDevice,
     FixedLengthOnDevice,
+    NegabinaryOnDevice,
+    SignMagnitudeOnDevice,
     ZigzagOnDevice,
 )
 from fzdask.codecs.device.default_stages import (
@@ -24,6 +26,8 @@ _KINDS: tuple[type[DeviceStage], ...] = (
     LorenzoOnDevice,
     HuffmanOnDevice,
     ZigzagOnDevice,
+    NegabinaryOnDevice,
+    SignMagnitudeOnDevice,
     FixedLengthOnDevice,
     BitshuffleOnDevice,
 )

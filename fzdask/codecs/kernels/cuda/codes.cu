@@ -1,23 +1,55 @@
 // Signed integers as unsigned codes of the same width, and the bit planes of blocks of elements.
 #include "symbols.cuh"
 
-template <class Q> __device__ void zigzag_all(const Q *in, u64 n, Q *out) {
+// The codes of kernels/cpu: zigzag, base -2, and sign and magnitude (the lowest integer, whose
+// magnitude has no room, is the sign alone).
+struct Zigzag {
+  template <class Q> __device__ static Q forward(Q v) { return static_cast<Q>(zigzag(v)); }
+  template <class Q> __device__ static Q inverse(Q c) { return static_cast<Q>(unzigzag(c)); }
+};
+struct Negabinary {
+  template <class Q> __device__ static Q forward(Q v) {
+    Q odd = static_cast<Q>(0xAAAAAAAAAAAAAAAAull);
+    return (v + odd) ^ odd;
+  }
+  template <class Q> __device__ static Q inverse(Q c) {
+    Q odd = static_cast<Q>(0xAAAAAAAAAAAAAAAAull);
+    return (c ^ odd) - odd;
+  }
+};
+struct SignMagnitude {
+  template <class Q> __device__ static Q forward(Q v) {
+    Q top = static_cast<Q>(1) << (8 * sizeof(Q) - 1);
+    return v & top ? top | ((0 - v) & (top - 1)) : v;
+  }
+  template <class Q> __device__ static Q inverse(Q c) {
+    Q top = static_cast<Q>(1) << (8 * sizeof(Q) - 1), magnitude = c & (top - 1);
+    if (!(c & top)) return magnitude;
+    return 0 - (magnitude ? magnitude : top);
+  }
+};
+
+template <class Code, class Q> __device__ void forward(const Q *in, u64 n, Q *out) {
   u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
-  if (i < n) out[i] = static_cast<Q>(zigzag(in[i]));
+  if (i < n) out[i] = Code::forward(in[i]);
 }
-template <class Q> __device__ void unzigzag_all(const Q *in, u64 n, Q *out) {
+template <class Code, class Q> __device__ void inverse(const Q *in, u64 n, Q *out) {
   u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
-  if (i < n) out[i] = static_cast<Q>(unzigzag(in[i]));
+  if (i < n) out[i] = Code::inverse(in[i]);
 }
 
-#define ZIGZAG(w, Q)                                                                             \
-  KERNEL zigzag_##w(const Q *in, u64 n, Q *out) { zigzag_all(in, n, out); }                      \
-  EXPORT(zigzag_##w)                                                                             \
-  KERNEL unzigzag_##w(const Q *in, u64 n, Q *out) { unzigzag_all(in, n, out); }                  \
-  EXPORT(unzigzag_##w)
+#define CODE(name, Code, w, Q)                                                                   \
+  KERNEL name##_##w(const Q *in, u64 n, Q *out) { forward<Code>(in, n, out); }                   \
+  EXPORT(name##_##w)                                                                             \
+  KERNEL un##name##_##w(const Q *in, u64 n, Q *out) { inverse<Code>(in, n, out); }               \
+  EXPORT(un##name##_##w)
+#define CODES(w, Q)                                                                              \
+  CODE(zigzag, Zigzag, w, Q)                                                                     \
+  CODE(negabinary, Negabinary, w, Q)                                                             \
+  CODE(sign_magnitude, SignMagnitude, w, Q)
 
-ZIGZAG(i4, u32)
-ZIGZAG(i8, u64)
+CODES(i4, u32)
+CODES(i8, u64)
 
 // Bit j of byte i becomes bit i of byte j (Warren, Hacker's Delight, section 7-3).
 __device__ inline u64 transpose_8x8(u64 x) {

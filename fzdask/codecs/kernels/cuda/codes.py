@@ -8,17 +8,17 @@ import numpy as np
 
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks
 
-__all__ = ["bitshuffle", "bitunshuffle", "unzigzag", "zigzag"]
+__all__ = ["bitshuffle", "bitunshuffle", "decode", "encode"]
 
 
-def zigzag(device: Device, lattice: Any) -> Any:
-    """Codes 0, 1, 2, 3, ... of the integers 0, -1, 1, -2, ..."""
-    return _each(device, "zigzag", lattice, f"u{lattice.dtype.itemsize}")
+def encode(device: Device, name: str, lattice: Any) -> Any:
+    """Unsigned codes by ``zigzag``, ``negabinary`` or ``sign_magnitude``."""
+    return _each(device, name, lattice, f"u{lattice.dtype.itemsize}")
 
 
-def unzigzag(device: Device, codes: Any) -> Any:
-    """Undo :func:`zigzag`."""
-    return _each(device, "unzigzag", codes, f"i{codes.dtype.itemsize}")
+def decode(device: Device, name: str, codes: Any) -> Any:
+    """Undo :func:`encode`."""
+    return _each(device, f"un{name}", codes, f"i{codes.dtype.itemsize}")
 
 
 def _each(device: Device, name: str, data: Any, dtype: str) -> Any:

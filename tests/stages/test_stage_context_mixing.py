@@ -49,8 +49,8 @@ def waves(shape, scale, noise=0.0, seed=0):
     return np.rint(scale * q + noise * rng.normal(size=shape)).astype("i4")
 
 
-SHAPES = [(1,), (2,), (700,), (1, 1), (20, 30), (300, 2), (3, 200), (8, 9, 10), (2, 2, 2),
-          (50, 2, 3), (3, 4, 5, 9), (2, 2, 2, 2), (2, 1, 3, 2, 5, 6)]  # fmt: skip
+SHAPES = [(1,), (2,), (300,), (1, 1), (20, 30), (90, 2), (3, 80), (5, 6, 8), (2, 2, 2),
+          (20, 2, 3), (2, 3, 5, 9), (2, 2, 2, 2), (2, 1, 3, 2, 5, 6)]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -61,7 +61,7 @@ def test_shapes_smooth_and_noisy(shape, scale, noise):
 
 @pytest.mark.parametrize("noise", [0, 0.3, 3, 40, 1e4, 1e8])
 def test_magnitudes_of_every_kind(noise):
-    assert_as_specified(waves((20, 40), 3, noise))
+    assert_as_specified(waves((12, 25), 3, noise))
 
 
 @pytest.mark.parametrize("value", [0, 1, -7, 2**31 - 1, -(2**31)])
@@ -74,9 +74,9 @@ def test_steps_masks_and_sparse_spots():
     rng = np.random.default_rng(1)
     steps = np.repeat(np.repeat(rng.integers(-3, 4, (6, 7)), 5, 0), 6, 1).astype("i4")
     assert_as_specified(steps)
-    assert_as_specified(np.where(rng.random((30, 30)) < 0.02, 500, 0).astype("i4"))
-    masked = waves((12, 12, 12), 20)
-    masked[3:7, 2:9, :] = -4096
+    assert_as_specified(np.where(rng.random((20, 20)) < 0.02, 500, 0).astype("i4"))
+    masked = waves((7, 9, 12), 20)
+    masked[3:5, 2:7, :] = -4096
     assert_as_specified(masked)
 
 
@@ -87,7 +87,7 @@ def test_all_64_bits():
     q[0, :6] = [info.min, info.max, info.min, info.max, 0, -1]
     assert_round_trip(q)
     assert_round_trip(np.where(rng.random((30, 40)) < 0.5, info.min, info.max))
-    assert_as_specified(q >> 13)  # where nothing wraps
+    assert_as_specified(q[:6, :25] >> 13)  # where nothing wraps
 
 
 def test_a_large_field_is_smaller_than_by_any_other_stage():
@@ -104,7 +104,7 @@ def test_damage_gives_an_error_or_as_many_values():
     form, got = encoded(q)
     rng = np.random.default_rng(3)
     refused = 0
-    for _ in range(150):
+    for _ in range(60):
         data = got.data.copy()
         data[rng.integers(data.size)] ^= np.uint8(rng.integers(1, 256))
         try:
@@ -112,7 +112,7 @@ def test_damage_gives_an_error_or_as_many_values():
         except FormatError:
             refused += 1
     assert refused > 0
-    for length in range(got.data.size):
+    for length in range(0, got.data.size, 5):
         with pytest.raises(FormatError):
             ContextMixing().decode(got.data[:length], form, got.params, {}, Known())
     with pytest.raises(FormatError):

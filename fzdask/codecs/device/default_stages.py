@@ -137,7 +137,7 @@ class HuffmanOnDevice(DeviceStage):
         params = bytes([stage.group.bit_length() - 1])
         if book.mode >= 0:
             params += struct.pack("<H", book.mode)
-        sections: dict[str, Any] = {"group_sizes": sizes.view(np.uint8)}
+        sections: dict[str, Any] = {"group_sizes": sizes.astype("<u2").tobytes()}
         if coding.book is job.books:
             sections["codebook_name"] = coding.book.name
         else:

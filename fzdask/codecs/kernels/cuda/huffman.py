@@ -46,8 +46,8 @@ def count_runs(
 
 def encode(
     device: Device, residual: Any, group: int, mode: int, codes: NDArray[np.uint32], room: int
-) -> tuple[Any, Any]:
-    """Words of the payload and of each group (uint16), on the device.
+) -> tuple[Any, NDArray[np.uint16]]:
+    """Words of the payload, on the device, and how many each group has, on the host.
 
     ``room`` is at least the number of words; what is behind them is left out.
     """
@@ -60,7 +60,8 @@ def encode(
     places = exclusive_sum(device, sizes)
     words = device.empty(room, np.uint32)
     device.launch("huffman_encode", f"encode_{name}", groups, BLOCK, *args, places, words)
-    return words[: int(device.download(places[-1:])[0])], sizes
+    host_sizes = device.download(sizes)  # while the device codes, as far as it can
+    return words[: int(host_sizes.sum())], host_sizes
 
 
 def decode(

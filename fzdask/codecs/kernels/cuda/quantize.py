@@ -9,7 +9,7 @@ import numpy as np
 
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 from fzdask.codecs.kernels.cuda.outliers import take_outliers
-from fzdask.codecs.kernels.cuda.scan import exclusive_max, exclusive_sum
+from fzdask.codecs.kernels.cuda.scan import exclusive_max
 
 __all__ = ["Quantized", "dequantize_floats", "dequantize_integers", "quantize"]
 
@@ -49,6 +49,7 @@ def quantize(
     words = -(-n // 32)
     mask = device.empty(words, np.uint32)
     counts, lasts, markers = (device.empty(tiles, np.uint32) for _ in range(3))
+    total = device.zeros(1, np.uint64)
     if x.dtype.kind == "f":
         step = 2.0 * bound
         cell: tuple[Any, ...] = tuple(np.float64(v) for v in (1.0 / step, step, bound, limit))
@@ -56,11 +57,11 @@ def quantize(
         cell = (np.int64(bound),)
     flags = forced if forced.size else device.empty(1, np.uint8)
     device.launch(
-        "quantize", f"quantize_{suffix(x.dtype)}_i{width}", tiles, BLOCK,
+        _module(x.dtype), f"quantize_{suffix(x.dtype)}_i{width}", tiles, BLOCK,
         x, flags, np.uint32(forced.size > 0), np.uint64(n), *cell,
-        lattice, mask, counts, lasts, markers,
+        lattice, mask, counts, lasts, markers, total,
     )  # fmt: skip
-    if not int(device.download(exclusive_sum(device, counts)[-1:])[0]):
+    if not device.download(total)[0]:
         return Quantized(lattice)
     earlier = exclusive_max(device, markers)
     device.launch(
@@ -87,8 +88,13 @@ def dequantize_integers(device: Device, lattice: Any, bound: int, dtype: Any) ->
     info = np.iinfo(dtype)
     low, high = max(int(info.min), -(2**63)), min(int(info.max), 2**63 - 1)
     out = device.empty(lattice.size, dtype)
+    kernel = f"dequantize_{suffix(dtype)}_{suffix(lattice.dtype)}"
     device.launch(
-        "quantize", f"dequantize_{suffix(dtype)}_{suffix(lattice.dtype)}", blocks(out.size), BLOCK,
+        _module(dtype), kernel, blocks(out.size), BLOCK,
         lattice, np.uint64(out.size), np.int64(bound), np.int64(low), np.int64(high), out,
     )  # fmt: skip
     return out
+
+
+def _module(dtype: Any) -> str:
+    return "quantize" if np.dtype(dtype).kind == "f" else "quantize_integers"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.checksum import crc32
 from fzdask.errors import FormatError, UnsupportedDtypeError
 
 __all__ = ["Header", "SectionEntry", "StageEntry", "pack", "unpack"]
@@ -123,7 +124,7 @@ def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
     """Join a header and the bytes of its sections into a stream."""
     payload_crc = 0
     for section in sections:
-        payload_crc = zlib.crc32(section.data, payload_crc)
+        payload_crc = crc32(section, payload_crc)
     body = b"".join(
         [
             _pack_dtype(header),
@@ -180,7 +181,7 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
             f"fzdask stream: {payload.size} payload bytes instead of {stored}; it is "
             + ("truncated." if payload.size < stored else "followed by other data.")
         )
-    if verify_payload and zlib.crc32(payload.data) != payload_crc:
+    if verify_payload and crc32(payload) != payload_crc:
         raise FormatError("fzdask stream: the payload does not match its checksum; it is damaged.")
     cuts = itertools.accumulate((s.stored for s in header.sections), initial=0)
     return header, [payload[a:b] for a, b in itertools.pairwise(cuts)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -152,11 +153,7 @@ class Pipeline:
     @classmethod
     def from_entries(cls, entries: Sequence[StageEntry]) -> Pipeline:
         """The pipeline that a stream names (with default options, which decoding never needs)."""
-        stages = [stage_by_code(entry.code, entry.name)() for entry in entries]
-        try:
-            return cls(stages)
-        except ConfigError as error:
-            raise FormatError(f"fzdask stream: impossible chain of stages: {error}") from error
+        return _of_stream(tuple((entry.code, entry.name) for entry in entries))
 
     def __str__(self) -> str:
         return composition.to_text(self.stages, self.sections)
@@ -317,6 +314,16 @@ class Pipeline:
             if entry.applied >> k & 1:
                 data = self.byte_stages[k].decompress(data, sizes.pop())
         return data
+
+
+@lru_cache(maxsize=256)
+def _of_stream(named: tuple[tuple[int, str], ...]) -> Pipeline:
+    """The pipeline of these numbers and names; kept, since making it takes as long as a chunk."""
+    stages = [stage_by_code(code, name)() for code, name in named]
+    try:
+        return Pipeline(stages)
+    except ConfigError as error:
+        raise FormatError(f"fzdask stream: impossible chain of stages: {error}") from error
 
 
 def _made(stages: Sequence[Stage | str]) -> tuple[Stage, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ WIDTH = 4  # bytes of the lattice that the kernel takes
 # Ends of where inv and the values may be for the rule in binary32: far from under- and overflow.
 LEAST, MOST = 2.0**-90, 2.0**90
 LARGEST = 2.0**126
+MOST_KEPT = 1 << 23  # values for which a thread keeps its room
 
 
 class QuantizeToFixedLength(Fusion):
@@ -49,16 +51,13 @@ class QuantizeToFixedLength(Fusion):
         job.sample = (data, inv)
         subset = lorenzo.subset(data, form, job)
         strides, spans = axes_geometry(form.shape, subset)
-        room = Room.of(data.size, WIDTH, last.block, apart=False)
+        room, runs, values, part = _scratch(data.size, data.dtype)
         state = np.zeros(outliers.STATE, np.int64)
-        runs = np.empty(data.size + 32, np.uint8)
-        values = np.empty(data.size, job.bits.dtype)
-        part = np.empty(TILE, data.dtype)
         sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
         at, used = fused_speed.encode(
             data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
             step, form.bound, LIMITS[WIDTH], *_cheap_rule(form.bound, inv, job.finite_max),
-            strides, spans, *new_buffers(strides, spans), room.planes, room.heads,
+            strides, spans, *_buffers(strides, spans), room.planes, room.heads,
             room.present, state, runs, values,
         )  # fmt: skip
         sections: dict[str, Section] = {}
@@ -91,10 +90,45 @@ class QuantizeToFixedLength(Fusion):
         out = np.empty(form.size, form.dtype)
         fused_speed.decode(
             planes, heads, present, steps(form.bound)[0], strides, spans,
-            *new_buffers(strides, spans), out,
+            *_buffers(strides, spans), out,
         )  # fmt: skip
         _put_outliers_back(out, sections[0])
         return out
+
+
+_kept = threading.local()
+
+
+def _scratch(
+    size: int, dtype: np.dtype[Any]
+) -> tuple[Room, NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
+    """Room for any output of so many values: planes and so on, outlier runs and bits, a tile.
+
+    A thread keeps what it used last, since the pages of fresh memory cost as much as coding.
+    """
+    made: Any = getattr(_kept, "scratch", None)
+    if made is None or made[0] < size or made[1] != dtype:
+        room = Room.of(size, WIDTH, FixedLength().block, apart=False)
+        runs = np.empty(size + 32, np.uint8)
+        values = np.empty(size, f"<u{dtype.itemsize}")
+        made = size, dtype, room, runs, values, np.empty(TILE, dtype)
+        if size <= MOST_KEPT:
+            _kept.scratch = made
+    _, _, room, runs, values, part = made
+    units = -(-size // (4 * FixedLength().block))
+    present = np.zeros(-(-units // 8), np.uint8)  # not kept: it becomes a section as it is
+    return Room(room.planes, room.heads, present), runs, values, part
+
+
+def _buffers(strides: NDArray[np.int64], spans: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
+    made: Any = getattr(_kept, "buffers", None)
+    if made is None or made[0] is not strides or made[1] is not spans:
+        made = strides, spans, new_buffers(strides, spans)
+        _kept.buffers = made
+    buffers: tuple[NDArray[Any], ...] = made[2]
+    buffers[-1][:] = 0
+    return buffers
 
 
 def _put_outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> None:

@@ -6,8 +6,11 @@ short stride keep a few values in front of the tile. Differences along several a
 and undone, in any order.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import row_steps, vectors
 
@@ -20,7 +23,7 @@ STATE = 6
 _NEVER = 1 << 60  # the stride of an axis that is not there
 
 
-def new_buffers(strides, spans):
+def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     """What a pass needs for these axes: tiles, rings, last values, a plan and a state.
 
     The plan: length of a row; whether it is differenced; how many axes (at most two) go with it,
@@ -50,7 +53,7 @@ def new_buffers(strides, spans):
     )
 
 
-def aligned(size):
+def aligned(size: int) -> NDArray[np.int32]:
     """Zeros that begin at a cache line: a vector across two costs twice."""
     raw = np.zeros(4 * size + 64, np.uint8)
     start = -raw.ctypes.data % 64

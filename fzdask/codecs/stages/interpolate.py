@@ -243,7 +243,7 @@ def _decode_differences(
 ) -> NDArray[Any]:
     """Undo :func:`_encode_differences`."""
     strides, spans = axes_geometry(form.shape, params[2])
-    sides = {name: sections[name] for name in ("outlier_runs", "outliers") if name in sections}
+    sides = {name: section for name, section in sections.items() if name != "levels"}
     if form.dtype.kind == "f":
         return dequantize_residual(data, form, params[1], sides, strides, spans)
     lattice = np.empty(data.size, data.dtype)

@@ -167,8 +167,8 @@ class Attempt:
         counts = np.empty((2, ALPHABET), np.int64)
         # Whole pieces, at most KNOWN of them, evenly spread.
         length = min(tuning.PIECE, coarse)
-        known = codes[: coarse // length * length].reshape(-1, length)
-        known = known[:: -(-known.shape[0] // KNOWN)].astype(np.int64).reshape(-1)
+        pieces = codes[: coarse // length * length].reshape(-1, length)
+        known = pieces[:: -(-pieces.shape[0] // KNOWN)].astype(np.int64).reshape(-1)
         bits += coarse * tuning.code_bits(known, length, counts)
         return int(bits), (plans, cells, codes, work, flags)
 
@@ -268,4 +268,5 @@ def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArra
     if not whole:
         return out
     info = np.iinfo(form.dtype)
-    return np.clip(out, float(info.min), float(info.max)).astype(form.dtype)
+    clipped: NDArray[Any] = np.clip(out, float(info.min), float(info.max)).astype(form.dtype)
+    return clipped

@@ -19,6 +19,7 @@ import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
+import reader_interpolate
 import reader_logarithm
 import reader_planes
 from numcodecs import zstd as zstd_library
@@ -47,9 +48,10 @@ DESCRIBED = 63
 
 LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
 QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM = 1, 2, 3, 4, 5, 20
-ZIGZAG, FIXED_LENGTH = 7, 11
+INTERPOLATE, ZIGZAG, FIXED_LENGTH = 6, 7, 11
 BACK_ENDS = {ZSTD}
 STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM, ZIGZAG, FIXED_LENGTH}
+STAGES_READ |= {INTERPOLATE}
 LETTERS = {LOGARITHM: "L", FIXED_LENGTH: "F"}  # of stages whose numbers have two digits
 
 
@@ -246,9 +248,10 @@ def read_stages(fields: Bytes) -> list[Stage]:
         stages.append(Stage(word >> 3, fields.take(size)))
     require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
     numbers = "".join(LETTERS.get(s.number, str(s.number)) for s in stages)
-    require(bool(re.fullmatch("|54*|L?12*(3|7|7?F)?4*", numbers)), f"a chain of stages {numbers}")
+    possible = "|54*|L?(12*|6)(3|7|7?F)?4*"
+    require(bool(re.fullmatch(possible, numbers)), f"a chain of stages {numbers}")
     lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
-    lengths |= {LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,)}
+    lengths |= {INTERPOLATE: (1, 3), LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,)}
     for stage in stages:
         require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
     return stages
@@ -269,7 +272,7 @@ def read(stream: bytes, codebook: bytes = b"") -> np.ndarray:
     chain = [stage for stage in header.stages if stage.number not in BACK_ENDS]
     if header.dtype.itemsize * math.prod(memory_shape) == 0:
         require(not header.stages, "stages for an array of no bytes")
-    if chain and chain[0].number in (QUANTIZE, LOGARITHM):
+    if chain and chain[0].number in (QUANTIZE, LOGARITHM, INTERPOLATE):
         values = read_quantized(header, chain, memory_shape)
     else:
         values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
@@ -321,10 +324,18 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         has_exact = (0, 3) in header.sections
         sides = [logarithm[1] & 4, logarithm[1] & 16, has_exact, has_exact]
         expected |= {(0, number) for number, there in enumerate(sides, 1) if there}
+    given_by = chain[first].parameters
+    levels = chain[first].number == INTERPOLATE and given_by == b"\x01"
+    if levels:
+        expected |= {(first, 3)}
+        given_by = b"\x04"
+    elif chain[first].number == INTERPOLATE:
+        require(len(given_by) == 3 and given_by[0] == 0, "an unknown way of prediction")
+        given_by, differenced = given_by[1:2], given_by[2]
     header.check(expected, count)
 
-    require(chain[first].parameters in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
-    lattice_type = np.dtype(f"<i{chain[first].parameters[0]}")
+    require(given_by in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
+    lattice_type = np.dtype(f"<i{given_by[0]}")
     if chain[last].number == HUFFMAN:
         lattice = unhuffman(header, last, chain.pop().parameters, count, lattice_type)
     elif chain[last].number in (ZIGZAG, FIXED_LENGTH):
@@ -337,14 +348,33 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     for stage in chain[first + 1 :]:
         lattice = unlorenzo(lattice, memory_shape, stage.parameters[0])
 
-    values = dequantize(lattice, given, bound, header.dtype.kind == "c")
+    if levels:
+        factor = 0.7071067 if header.dtype.kind == "c" else 1.0
+        try:
+            values = reader_interpolate.values_of(
+                lattice, memory_shape, given, bound * factor, header.section(first, 3)
+            )
+        except reader_interpolate.MisfitError as misfit:
+            raise MalformedError(f"interpolate: {misfit}") from misfit
+    else:
+        if chain[first].number == INTERPOLATE:
+            lattice = unlorenzo(lattice, memory_shape, differenced)
+        values = dequantize(lattice, given, bound, header.dtype.kind == "c")
     if has_outliers:
         put_outliers_back(values, header.section(first, 1), header.section(first, 2))
     if first:
-        bitmaps = [header.section(0, k) if sides[k - 1] else b"" for k in (1, 2)]
-        require({len(b) for b in bitmaps} <= {0, -(-count // 8)}, "bitmaps of other lengths")
+        flags = logarithm[1]
+        zeros = signs = None
+        if sides[1]:
+            zeros = reader_logarithm.read_bits(header.section(0, 2), memory_shape, flags & 128)
+            require(zeros is not None, "zeros of another length")
+        if sides[0]:
+            signs = reader_logarithm.read_bits(
+                header.section(0, 1), memory_shape, flags & 64, zeros
+            )
+            require(signs is not None, "signs of another length")
         values = reader_logarithm.from_logarithms(
-            values, native.itemsize, logarithm[0], logarithm[1], *bitmaps
+            values, native.itemsize, logarithm[0], flags, signs, zeros
         )
         if has_exact:
             put_outliers_back(values, header.section(0, 3), header.section(0, 4))
@@ -374,7 +404,9 @@ def read_codes(
 def read_logarithm(parameters: bytes, dtype: np.dtype) -> tuple[np.dtype, float]:
     """Return the dtype and the bound of the integers that `logarithm` makes of floats."""
     scale, flags, bound = struct.unpack("<BBI", parameters)
-    require(dtype.kind == "f" and flags < 64, "a logarithm of no float, or unknown flags")
+    require(dtype.kind == "f", "a logarithm of no float")
+    require(flags & 4 or not flags & 64, "coded signs that are not there")
+    require(flags & 16 or not flags & 128, "coded zeros that are not there")
     mantissa = reader_logarithm.MANTISSA[dtype.itemsize]
     require(10 <= scale <= 30 if flags & 1 else scale == mantissa, "units of a logarithm")
     return np.dtype("<i8" if flags & 32 else "<i4"), float(bound)

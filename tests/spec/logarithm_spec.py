@@ -8,8 +8,10 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+import bitmap_spec
 import numpy as np
 from lattice_spec import outlier_runs
+from lorenzo_spec import folded_shape
 
 CELLS = 1024
 FORMATS = {2: (10, 15), 4: (23, 127), 8: (52, 1023)}  # mantissa bits, bias
@@ -148,7 +150,7 @@ def first_safe(itemsize, rel):
     return 1 + math.ceil(Fraction(abs(shift) + bound + 2, 2**scale))
 
 
-def encode(bits, rel, forced):
+def encode(bits, rel, forced, shape, coded=True):
     """Parameters, logarithms and sections of floats with these bits."""
     itemsize = bits.itemsize
     mantissa, bias = FORMATS[itemsize]
@@ -176,12 +178,21 @@ def encode(bits, rel, forced):
         kept.append(inlier)
     flags = smooth + 32 * (width == 8)
     sections = {}
-    for name, values, all_set, some_set in (("signs", signs, 2, 4), ("zeros", zeros, 8, 16)):
+    folded = folded_shape(shape)
+    row = folded[-1] if len(folded) > 1 else 0
+    plane = folded[-1] * folded[-2] if len(folded) > 2 else 0
+    hint = zeros if any(zeros) and not all(zeros) else None
+    for name, values, first in (("signs", signs, 2), ("zeros", zeros, 8)):
         if all(values):
-            flags += all_set
+            flags += first
         elif any(values):
-            flags += some_set
-            sections[name] = np.packbits(np.array(values, bool), bitorder="little").tobytes()
+            flags += 2 * first
+            raw = np.packbits(np.array(values, bool), bitorder="little").tobytes()
+            known = hint if name == "signs" else None
+            short = bitmap_spec.encode([int(v) for v in values], row, plane, known)
+            take = coded and len(short) < len(raw)
+            sections[name] = short if take else raw
+            flags += (64 if name == "signs" else 128) * take
     if not all(kept):
         sections["exact_runs"] = outlier_runs(kept)
         sections["exact"] = bits[~np.array(kept)].tobytes()

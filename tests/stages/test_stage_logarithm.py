@@ -35,9 +35,9 @@ def odd_values(dtype, count=600, seed=0):
     return every[rng.permutation(every.size)]
 
 
-def run(x, rel, forced=NONE):
+def run(x, rel, forced=NONE, shape=None, **options):
     job = Job(forced, x.view(f"u{x.itemsize}"), 0.0)
-    got = Logarithm().encode(x, Form(x.shape, x.dtype, rel), job)
+    got = Logarithm(**options).encode(x, Form(shape or x.shape, x.dtype, rel), job)
     return got, job
 
 
@@ -48,7 +48,7 @@ def test_equals_the_specification(dtype, rel):
     for flags in (NONE, forced):
         got, job = run(x, rel, flags)
         every = flags if flags.size else np.zeros(x.size, np.uint8)
-        params, logs, sections = spec.encode(x.view(f"u{x.itemsize}"), rel, every)
+        params, logs, sections = spec.encode(x.view(f"u{x.itemsize}"), rel, every, x.shape)
         assert got.params == params
         np.testing.assert_array_equal(got.data, logs)
         assert {k: bytes(v) for k, v in got.sections.items()} == sections
@@ -73,6 +73,28 @@ def test_whatever_moves_the_logarithms_within_their_bound_keeps_the_relative_one
     np.testing.assert_array_equal(np.signbit(y), np.signbit(x))
     a, b = x[~kept].astype(np.longdouble), y[~kept].astype(np.longdouble)
     assert (np.abs(a - b) <= np.longdouble(rel) * np.abs(a)).all()
+
+
+@pytest.mark.parametrize("bitmaps", ["coded", "raw"])
+@pytest.mark.parametrize(
+    "shape", [(720,), (20, 36), (8, 5, 18), (2, 3, 4, 3, 10), (360, 2)], ids=str
+)
+def test_signs_and_zeros_of_fields(shape, bitmaps):
+    grid = np.meshgrid(*[np.linspace(0, 5, n) for n in shape], indexing="ij")
+    x = np.sin(sum(grid)).astype("f4").reshape(-1)
+    x[np.cos(3 * grid[-1].reshape(-1)) < 0] = 0
+    got, _ = run(x, 1e-2, shape=shape, bitmaps=bitmaps)
+    params, logs, sections = spec.encode(
+        x.view("u4"), 1e-2, np.zeros(x.size), shape, bitmaps == "coded"
+    )
+    assert got.params == params
+    np.testing.assert_array_equal(got.data, logs)
+    assert {k: bytes(v) for k, v in got.sections.items()} == sections
+    assert set(sections) == {"signs", "zeros"}
+    form = Form(shape, x.dtype, 1e-2)
+    y = Logarithm().decode(got.data, form, got.params, as_read(got), Known())
+    assert (np.signbit(y) == np.signbit(x)).all()
+    assert ((y == 0) == (x == 0)).all()
 
 
 def as_read(encoded):
@@ -153,7 +175,8 @@ def test_refusals():
     with pytest.raises(ConfigError, match="pw_rel"):
         fzdask.compress(np.ones(4, "f4"), abs=1.0, pipeline="logarithm | quantize")
     form = Form((9,), np.dtype("f4"), 1e-2)
-    for params in (b"", bytes(6), bytes([22, 64, 0, 0, 0, 0]), bytes([9, 1, 0, 0, 0, 0])):
+    wrong = [b"", bytes(6), *(bytes([22, f, 0, 0, 0, 0]) for f in (65, 129, 0))]
+    for params in [*wrong, bytes([9, 1, 0, 0, 0, 0])]:
         with pytest.raises(FormatError):
             Logarithm().form_after(form, params)
     with pytest.raises(FormatError):
@@ -165,6 +188,7 @@ def test_refusals():
         (5, {}),
         (5, {"signs": one}),
         (17, {"zeros": one}),
+        (69, {"signs": np.zeros(9, np.uint8)}),
         (1, {"exact": np.zeros(4, np.uint8)}),
         (1, {"exact_runs": np.array([0, 20], np.uint8), "exact": np.zeros(80, np.uint8)}),
     ):

@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu import log_tables, logarithm, outliers
+from fzdask.codecs.kernels.cpu import bitmap, log_tables, logarithm, outliers
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
+from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.errors import ConfigError, FormatError
 
 __all__ = ["Logarithm"]
 
 NO_FLAGS = np.zeros(0, np.uint8)
+NO_WORDS = np.zeros(0, np.uint64)
 # Bits of the second byte of the parameters.
-SMOOTH, NEGATIVE, SIGNS, ZERO, ZEROS, LONG = (1 << k for k in range(6))
+SMOOTH, NEGATIVE, SIGNS, ZERO, ZEROS, LONG, CODED_SIGNS, CODED_ZEROS = (1 << k for k in range(8))
 LAYOUT = struct.Struct("<BBI")
 
 
@@ -36,13 +38,20 @@ class Logarithm(ArrayStage):
     gives is an array of int32 or int64. Of ideal cells in the logarithm it loses less than
     0.01 bit a value at r = 1e-2 and 1e-3, 0.06 at 1e-5 for float32 and 0.14 at 1e-6 for float64.
 
+    Parameters
+    ----------
+    bitmaps : str
+        ``coded``: signs and zeros are coded with their neighbours as context; ``raw``: they are
+        left to the back ends, which is faster and mostly twice as large.
+
     Stream
     ------
     The input is floats of 2, 4 or 8 bytes with M = 10, 23 or 52 mantissa bits and bias
     b = 15, 127 or 1023. Parameters, 6 bytes: S (1 byte), flags (1 byte), bound (uint32).
 
     Flags, from bit 0: smooth; all values are negative; signs are in a section; all values are
-    zero; zeros are in a section; logarithms have 8 bytes instead of 4. The main output has an
+    zero; zeros are in a section; logarithms have 8 bytes instead of 4; signs are coded; zeros are
+    coded. The main output has an
     integer t for each value, the logarithm in units of 2**-S octaves, moved by the stages behind
     by at most ``bound``. With e = floor(t / 2**S) + b and f = t mod 2**S, the mantissa is
 
@@ -55,9 +64,27 @@ class Logarithm(ArrayStage):
     finite number; for e < 1, floor((2**M + m) / 2**(1 - e)). It is 0 if all values are, or where
     the bit of ``zeros`` is set; then the sign is put before it.
 
-    Side sections: 1 ``signs`` and 2 ``zeros``, of ceil(n / 8) bytes, bit i mod 8 of byte
-    floor(i / 8) for value i, set for negative and for zero; 3 ``exact_runs`` and 4 ``exact``, both
-    or neither: bits put in place of the values at the end, as the outliers of ``quantize``.
+    Side sections: 1 ``signs`` and 2 ``zeros``: a bit for each value, set for negative and for
+    zero; 3 ``exact_runs`` and 4 ``exact``, both or neither: bits put in place of the values at
+    the end, as the outliers of ``quantize``.
+
+    Bits that are not coded take ceil(n / 8) bytes, bit i mod 8 of byte floor(i / 8) for value i.
+    Coded ones are decisions of an arithmetic decoder: low = 0, high = 2**32 - 1, code = the first
+    4 bytes, most significant first (bytes that are not there are 0). A decision with probability
+    p: middle = low + floor((high - low) p / 2**16); it is 1 if code <= middle, and then
+    high = middle and p grows by floor((2**16 - p) / 32); else low = middle + 1 and p shrinks by
+    floor(p / 32). While low and high have the same top byte, all three lose it: low takes a byte
+    0 behind it, high 255, code the next byte. All p begin at 2**15. With row = the last length of
+    the folded shape (that of ``lorenzo``) if it has two axes or more, plane = the product of its
+    last two lengths if it has three or more, and b[k] = 0 for k < 0, bits come in groups of
+    m = min(16, n - i), with a row at most max(row - 1, 1). If m > 1 and b[i - 2], b[i - 1], with a
+    row b[i - row - 1] to b[i - row + m], with a plane b[i - plane] to b[i - plane + m - 1] are all
+    equal to v, a decision with p number 256 + v says whether the m bits are v. If not, or if it
+    was not asked, each bit k is a decision with p number b[k - 2] + 2 b[k - 1] +
+    4 b[k - row - 1] + 8 b[k - row] + 16 b[k - row + 1] + 32 b[k - plane] + 64 b[k - plane - row] +
+    128 z[k]: without a row or plane its terms are 0, and z is the bit of ``zeros`` when signs are
+    decoded and that section is there, else 0. The decoder has then used up the section and 3
+    bytes more.
 
     Sources: Liang et al. 2018, "An efficient transformation scheme for lossy data compression
     with point-wise relative error bound" (the logarithm); Schraudolph 1999, "A fast, compact
@@ -71,6 +98,12 @@ class Logarithm(ArrayStage):
     resolves: ClassVar[str] = "pw_rel"
     section_names: ClassVar[tuple[str, ...]] = ("signs", "zeros", "exact_runs", "exact")
 
+    bitmaps: str = "coded"
+
+    def __post_init__(self) -> None:
+        if self.bitmaps not in ("coded", "raw"):
+            raise ConfigError(f"logarithm: bitmaps={self.bitmaps!r} must be 'coded' or 'raw'.")
+
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
         if not _is_float(form.dtype) or not 0.0 <= form.bound < 1.0:
             raise ConfigError(
@@ -81,26 +114,28 @@ class Logarithm(ArrayStage):
         layout = log_tables.layout(form.dtype.itemsize, form.bound)
         room = log_tables.budget(layout, form.bound)
         out = np.empty(data.size, f"<i{layout.width}")
-        signs = np.zeros((data.size + 7) // 8, np.uint8)
-        zeros = np.zeros_like(signs)
+        signs, zeros = _words(data.size), _words(data.size)
         state = np.zeros(outliers.STATE, np.int64)
         runs = np.empty(data.size + 32, np.uint8)
         values = np.empty(data.size, bits.dtype)
         negative, zero = logarithm.encode(
             bits, job.forced, layout.mantissa, layout.bias, layout.scale, layout.smooth,
             log_tables.log_table(), log_tables.exp_table(), room.bound, room.shift, form.bound,
-            log_tables.first_safe_exponent(layout, room), out, signs, zeros, state, runs, values,
+            log_tables.first_safe_exponent(layout, room), out, signs.view(np.uint8),
+            zeros.view(np.uint8), state, runs, values,
         )  # fmt: skip
         flags = SMOOTH * layout.smooth | LONG * (layout.width == 8)
         sections: dict[str, Section] = {}
+        some_zeros = 0 < zero < data.size
         if 0 < negative < data.size:
-            sections["signs"] = signs
-            flags |= SIGNS
+            hint = zeros if some_zeros else NO_WORDS
+            sections["signs"], coded = self._packed(signs, hint, form)
+            flags |= SIGNS | CODED_SIGNS * coded
         elif negative:
             flags |= NEGATIVE
-        if 0 < zero < data.size:
-            sections["zeros"] = zeros
-            flags |= ZEROS
+        if some_zeros:
+            sections["zeros"], coded = self._packed(zeros, NO_WORDS, form)
+            flags |= ZEROS | CODED_ZEROS * coded
         elif zero:
             flags |= ZERO
         if state[outliers.VALUES]:
@@ -116,7 +151,9 @@ class Logarithm(ArrayStage):
         check_params(Logarithm, params, LAYOUT.size)
         scale, flags, bound = LAYOUT.unpack(params)
         smooth = flags & SMOOTH
-        fits = _is_float(form.dtype) and flags < 2 * LONG
+        fits = _is_float(form.dtype)
+        fits = fits and (bool(flags & SIGNS) or not flags & CODED_SIGNS)
+        fits = fits and (bool(flags & ZEROS) or not flags & CODED_ZEROS)
         if fits and not smooth:
             fits = scale == _mantissa(form.dtype)
         if not fits or (smooth and not 10 <= scale <= 30):
@@ -135,18 +172,18 @@ class Logarithm(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         scale, flags, _ = LAYOUT.unpack(params)
-        signs = self._bitmap("signs", flags & SIGNS, data.size, sections)
-        zeros = self._bitmap("zeros", flags & ZEROS, data.size, sections)
+        zeros = _unpacked("zeros", flags & (ZEROS | CODED_ZEROS), NO_WORDS, form, sections)
+        signs = _unpacked("signs", flags & (SIGNS | CODED_SIGNS), zeros, form, sections)
         itemsize = form.dtype.itemsize
         bits = np.empty(data.size, f"<u{itemsize}")
         mantissa = _mantissa(form.dtype)
         bias = (1 << (8 * itemsize - 2 - mantissa)) - 1
         negative = bool(flags & NEGATIVE)
         if flags & ZERO:  # one zero for all, or as the signs say
-            zeros = np.full((data.size + 7) // 8, 255, np.uint8)
+            zeros = ~_words(data.size)
         logarithm.decode(
-            data, mantissa, bias, scale, bool(flags & SMOOTH), log_tables.exp_table(), signs,
-            negative, zeros, bits,
+            data, mantissa, bias, scale, bool(flags & SMOOTH), log_tables.exp_table(),
+            signs.view(np.uint8), negative, zeros.view(np.uint8), bits,
         )  # fmt: skip
         runs, values = sections.get("exact_runs"), sections.get("exact")
         if runs is not None or values is not None:
@@ -156,21 +193,57 @@ class Logarithm(ArrayStage):
                 raise FormatError("fzdask stream: exact values do not fit the array.")
         return bits.view(form.dtype)
 
-    @staticmethod
-    def _bitmap(
-        name: str, expected: int, size: int, sections: dict[str, NDArray[np.uint8]]
-    ) -> NDArray[np.uint8]:
-        """A bitmap of one bit a value, or an empty one where the flags say there is none."""
-        bitmap = sections.get(name)
-        if (bitmap is not None) != bool(expected):
-            raise FormatError(f"fzdask stream: {name} of a logarithm against its flags; damaged.")
-        if bitmap is None:
-            return NO_FLAGS
-        if bitmap.size != (size + 7) // 8:
-            raise FormatError(
-                f"fzdask stream: {name} of {size} values in {bitmap.size} bytes; it is damaged."
-            )
-        return bitmap
+    def _packed(
+        self, words: NDArray[np.uint64], hint: NDArray[np.uint64], form: Form
+    ) -> tuple[NDArray[np.uint8], bool]:
+        """A bitmap's section, and whether it is coded: only where that is shorter."""
+        nbytes = (form.size + 7) // 8
+        if self.bitmaps == "coded":
+            out = np.empty(nbytes + 64, np.uint8)
+            used = bitmap.encode(words, hint, form.size, *_distances(form.shape), out)
+            if 0 < used < nbytes:
+                return out[:used].copy(), True
+        return words.view(np.uint8)[:nbytes].copy(), False
+
+
+def _words(size: int) -> NDArray[np.uint64]:
+    """Zeroed words for a bit each, and one more."""
+    return np.zeros((size + 63) // 64 + 1, np.uint64)
+
+
+def _distances(shape: tuple[int, ...]) -> tuple[int, int]:
+    """From a value to the one in the row above and in the plane behind; 0 if there is none."""
+    folded = folded_shape(shape)
+    row = folded[-1] if len(folded) > 1 else 0
+    return row, folded[-2] * row if len(folded) > 2 else 0
+
+
+def _unpacked(
+    name: str,
+    flags: int,
+    hint: NDArray[np.uint64],
+    form: Form,
+    sections: dict[str, NDArray[np.uint8]],
+) -> NDArray[np.uint64]:
+    """A bitmap of one bit a value, or an empty one where the flags say there is none."""
+    section = sections.get(name)
+    if (section is not None) != bool(flags):
+        raise FormatError(f"fzdask stream: {name} of a logarithm against its flags; damaged.")
+    if section is None:
+        return NO_WORDS
+    words = _words(form.size)
+    if flags & (CODED_SIGNS | CODED_ZEROS):
+        row, plane = _distances(form.shape)
+        fits = bitmap.decode(section, hint, form.size, row, plane, words)
+    else:
+        fits = section.size == (form.size + 7) // 8
+        if fits:
+            words.view(np.uint8)[: section.size] = section
+    if not fits:
+        raise FormatError(
+            f"fzdask stream: {name} of {form.size} values in {section.size} bytes; it is damaged."
+        )
+    return words
 
 
 def _is_float(dtype: np.dtype[Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from format_cases import Case, field, raw_bits, with_outliers
+from format_cases import Case, field, raw_bits, whole_field, with_outliers
 
 
 def rain(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -23,6 +23,14 @@ def fixtures() -> dict[str, Case]:
         "logarithm": (rain((20, 23), "f4"), {"pw_rel": 1e-2}),
         "logarithm-positive": (field((20, 23), "f4") + 1000, {"pw_rel": 1e-3}),
         "logarithm-exact": (odd, {"pw_rel": 1e-2}),
+        "logarithm-raw-bitmaps": (
+            rain((11, 13), "f4"),
+            {"pw_rel": 1e-2, "pipeline": "logarithm(bitmaps=raw) | quantize | lorenzo | zstd"},
+        ),
+        "logarithm-signs": (
+            whole_field((5, 20, 23), 4, step=2).astype("f4") - 3,
+            {"pw_rel": 1e-2},
+        ),
         "logarithm-zero": (np.zeros((9, 7), "f8"), {"pw_rel": 0.5}),
         "logarithm-plain-f2": (rain((300,), "f2"), {"pw_rel": 1e-2}),
         "logarithm-f8": (rain((20, 23), "f8"), {"pw_rel": 1e-2}),

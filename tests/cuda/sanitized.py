@@ -1,7 +1,9 @@
-"""Run by test_cuda_sanitizers.py: all cases of the format, or a kernel with a fault."""
+"""Run by the tests under a sanitizer: all cases of the format, or a kernel with a fault."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "format")]
@@ -13,6 +15,7 @@ from shim import ShimDevice, ShimModule  # noqa: E402
 import fzdask  # noqa: E402
 from fzdask.codecs.config import CodecConfig  # noqa: E402
 from fzdask.codecs.device import decode_device, encode_device  # noqa: E402
+from fzdask.codecs.kernels.cuda.backend import cupy_device  # noqa: E402
 
 FAULTS = r"""
 extern "C" __global__ void overrun(unsigned *a, int n) { a[threadIdx.x + 1] = n; }
@@ -30,21 +33,43 @@ EXPORT(shift)
 
 def main(options: str, folder: str, what: str) -> None:
     flags = tuple(options.split())
-    if what != "all":
+    if what == "gpu":
+        run_all(cupy_device())
+    elif what == "all":
+        kwargs = {"blocks_backward": True, "folder": Path(folder), "options": flags}
+        run_all(ShimDevice("shuffled", **kwargs))
+    else:
         module = ShimModule(FAULTS, Path(folder), flags)
         module.launch(what, (1,), (4,), (np.zeros(4, np.uint32), np.int32(33)), (0, 0))
-        return
-    device = ShimDevice("shuffled", blocks_backward=True, folder=Path(folder), options=flags)
+
+
+def run_all(device: Any) -> None:
+    """Every case, and what else has kernels, to the CPU's bytes and back."""
     done = 0
-    for array, config in format_cases.all_cases().values():
+    cases = [*format_cases.all_cases().values(), *more_cases()]
+    for array, config in cases:
         if array.dtype.kind not in "biufc":
             continue
-        x = array.astype(array.dtype.newbyteorder("="))
+        x = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("=")))
         stream = fzdask.compress(x, **config)
-        assert encode_device(x, CodecConfig.from_mapping(config), device) == stream
-        assert decode_device(stream, device).tobytes() == fzdask.decompress(stream).tobytes()
+        there = device.upload(x.reshape(-1)).reshape(x.shape)
+        assert encode_device(there, CodecConfig.from_mapping(config), device) == stream
+        back = device.download(decode_device(stream, device))
+        assert back.tobytes() == fzdask.decompress(stream).tobytes()
         done += 1
     print(done, "cases")
+
+
+def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    x = format_cases.field((9, 31, 37), "f4")
+    for pipeline in (
+        "speed",
+        "quantize | lorenzo(axes=narrow, order=2) | fixed_length(block=64, outlier=True)",
+        "quantize | lorenzo(order=2) | negabinary | bitshuffle | zstd",
+        "quantize | sign_magnitude | fixed_length(block=32)",
+    ):
+        yield x, {"abs": 0.25, "pipeline": pipeline}
+        yield x.astype("f8"), {"abs": 1e-9, "pipeline": pipeline}
 
 
 if __name__ == "__main__":

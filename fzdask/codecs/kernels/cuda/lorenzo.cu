@@ -8,6 +8,8 @@
 constexpr u32 EACH = 4;
 constexpr u32 TILE = BLOCK * EACH;
 constexpr u32 MAX_AXES = 4;
+constexpr u32 AHEAD = 8;      // loads of a column that do not wait for each other
+constexpr u32 ROW_AHEAD = 4;  // and of a row
 
 // `leads`: elements at the start of a span that have no residual; twice the stride for an axis that
 // is differenced for the second time.
@@ -69,6 +71,13 @@ __device__ Q *column(Q *data, u64 columns, u64 length, u64 stride, u64 pitch, u6
   return data + id / stride * pitch + id % stride;
 }
 
+// The next values of a column, 0 behind its end: they are on their way together.
+template <class Q>
+__device__ void load_ahead(const Q *at, u64 k, u64 last, u64 stride, Q *v) {
+#pragma unroll
+  for (u32 a = 0; a < AHEAD; a++) v[a] = k + a < last ? at[(k + a) * stride] : 0;
+}
+
 // Sums of the parts, as an array (outer, parts, stride).
 template <class Q>
 __device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, u64 pitch,
@@ -76,8 +85,12 @@ __device__ void column_sums(const Q *data, u64 columns, u64 length, u64 stride, 
   u64 first, last, id;
   const Q *at = column(data, columns, length, stride, pitch, part, first, last, id);
   if (!at) return;
-  Q sum = 0;
-  for (u64 k = first; k < last; k++) sum += at[k * stride];
+  Q sum = 0, v[AHEAD];
+  for (u64 k = first; k < last; k += AHEAD) {
+    load_ahead(at, k, last, stride, v);
+#pragma unroll
+    for (u32 a = 0; a < AHEAD; a++) sum += v[a];
+  }
   sums[(id / stride * gridDim.y + blockIdx.y) * stride + id % stride] = sum;
 }
 
@@ -88,9 +101,16 @@ __device__ void column_scan(Q *data, u64 columns, u64 length, u64 stride, u64 pi
   u64 first, last, id;
   Q *at = column(data, columns, length, stride, pitch, part, first, last, id);
   if (!at) return;
-  Q sum = 0;
+  Q sum = 0, v[AHEAD];
   if (blockIdx.y) sum = sums[(id / stride * gridDim.y + blockIdx.y - 1) * stride + id % stride];
-  for (u64 k = first; k < last; k++) at[k * stride] = sum += at[k * stride];
+  for (u64 k = first; k < last; k += AHEAD) {
+    load_ahead(at, k, last, stride, v);
+#pragma unroll
+    for (u32 a = 0; a < AHEAD; a++) {
+      sum += v[a];
+      if (k + a < last) at[(k + a) * stride] = sum;
+    }
+  }
 }
 
 // The same for strides below 32: a warp walks a part of a row of `span` elements, as many whole
@@ -99,15 +119,23 @@ template <class Q, bool SCAN>
 __device__ void walk_row(Q *row, u32 stride, u64 first, u64 last, Q carry, Q *sums) {
   u32 lane = lane_of(), width = 32 / stride * stride;
   Q total = carry;  // of the lane's residue class so far
-  for (u64 start = first; start < last; start += width) {
-    bool mine = lane < width && start + lane < last;
-    Q v = mine ? row[start + lane] : 0;
-    for (u32 d = stride; d < width; d <<= 1) {
-      Q other = __shfl_up_sync(ALL, v, d);
-      if (lane >= d && lane < width) v += other;
+  for (u64 start = first; start < last; start += ROW_AHEAD * width) {
+    Q v[ROW_AHEAD];
+#pragma unroll
+    for (u32 a = 0; a < ROW_AHEAD; a++) {
+      u64 i = start + a * width + lane;
+      v[a] = lane < width && i < last ? row[i] : 0;
     }
-    if (SCAN && mine) row[start + lane] = v + total;
-    total += __shfl_sync(ALL, v, static_cast<i32>(width - stride + lane % stride));
+#pragma unroll
+    for (u32 a = 0; a < ROW_AHEAD; a++) {
+      for (u32 d = stride; d < width; d <<= 1) {
+        Q other = __shfl_up_sync(ALL, v[a], d);
+        if (lane >= d && lane < width) v[a] += other;
+      }
+      u64 i = start + a * width + lane;
+      if (SCAN && lane < width && i < last) row[i] = v[a] + total;
+      total += __shfl_sync(ALL, v[a], static_cast<i32>(width - stride + lane % stride));
+    }
   }
   if (!SCAN && lane < stride) sums[lane] = total;
 }

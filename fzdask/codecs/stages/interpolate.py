@@ -128,8 +128,11 @@ class Interpolate(ArrayStage):
         attempt = Attempt(data, form, job)
         if self.predictor == "auto":
             subset = _subset(attempt.masked, form, job.forced)
-            if _difference_bits(attempt.masked, form, subset) < attempt.bits:
+            bits = _difference_bits(attempt.masked, form, subset)
+            if bits < attempt.encode_coarse(bits):
                 return _encode_differences(data, form, job, subset)
+        else:
+            attempt.encode_coarse(2**62)
         codes, sections = attempt.finish(job)
         return Encoded(codes, bytes([LEVELS]), sections)
 
@@ -161,7 +164,7 @@ class Interpolate(ArrayStage):
     ) -> NDArray[Any]:
         if params[0] == DIFFERENCES:
             return _decode_differences(data, form, params, sections)
-        _check_bound(form)
+        check_bound(form)
         levels = sections.get("levels", np.zeros(0, np.uint8))
         out = decode_levels(data, form, levels.tobytes())
         outliers_back(out, sections)
@@ -192,7 +195,7 @@ def _interpolates(data: NDArray[Any], form: Form, job: Job) -> bool:
     return usable and job.finite_max * steps(form.bound)[1] < LIMITS[4]
 
 
-def _check_bound(form: Form) -> None:
+def check_bound(form: Form) -> None:
     usable = form.bound >= 0 and np.isfinite(2.0 * form.bound)
     if is_whole(form.dtype):
         usable = usable and form.bound < 2.0**53 and form.bound == int(form.bound)

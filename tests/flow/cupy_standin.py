@@ -99,6 +99,12 @@ class StandIn:
             assert end_event.fired.is_set()
             return 1e3 * (end_event.fired.at - start_event.fired.at)
 
+        def get_current_stream():
+            streams = getattr(current, "streams", [])
+            return streams[-1] if streams else default
+
+        default = Stream(non_blocking=True)
+
         def pointer_attributes(address):
             pinned = any(low <= address < high for low, high in self.pinned_ranges())
             return SimpleNamespace(type=1 if pinned else 0)
@@ -114,6 +120,7 @@ class StandIn:
             Stream=Stream,
             Event=Event,
             Device=Device,
+            get_current_stream=get_current_stream,
             get_elapsed_time=get_elapsed_time,
             alloc_pinned_memory=alloc_pinned_memory,
             runtime=SimpleNamespace(pointerGetAttributes=pointer_attributes),

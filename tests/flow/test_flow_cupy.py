@@ -77,13 +77,23 @@ def test_copies_are_pinned_and_counted(monkeypatch, order):
     device.end()
 
 
+def test_an_array_of_another_stream_is_waited_for(monkeypatch):
+    device = Standing(monkeypatch, jitter=5e-3)
+    mine = device.cupy.cuda.Stream(non_blocking=True)
+    with mine, Flow(device.streams) as flow:
+        array = device.empty(5, np.float64)
+        device.launch(lambda target: target.fill(4.0), array)
+        assert np.array_equal(flow.result(flow.data(array)), np.full(5, 4.0))
+    device.end()
+
+
 def test_streams_are_used_again(monkeypatch):
     device = Standing(monkeypatch)
     for _ in range(3):
         with Flow(device.streams, streams=2) as flow:
             data = flow.data(np.zeros(3))
             flow.submit(lambda a: a, reads=data, writes=data, place="device")
-    assert len(device.streams._streams) == 4
+    assert len(device.streams._streams) == 4  # two for tasks, one for copies of each direction
     device.end()
 
 

@@ -125,6 +125,21 @@ def test_what_a_failed_kernel_gave_is_no_result_on_any_stream(held):
     flow.close()
 
 
+def test_an_array_that_is_still_being_made_outside_is_waited_for(device):
+    stream = device.take_stream()
+    gate = threading.Event()
+    with device.on(stream), Flow(device) as flow:
+        array = device.empty(6, np.float64)
+        device.launch(lambda target: gate.wait(PATIENCE) and target.fill(2.0), array)
+        data, out = flow.data(array), flow.data()
+        del array
+        flow.submit(copied(device), reads=data, writes=out, place="device")
+        gate.set()
+        assert np.array_equal(flow.result(out, PATIENCE), np.full(6, 2.0))
+        assert np.array_equal(flow.result(data, PATIENCE), np.full(6, 2.0))
+    device.return_stream(stream)
+
+
 def test_no_more_tasks_are_on_a_stream_than_its_depth(device):
     gate, launched = threading.Event(), []
 

@@ -74,6 +74,10 @@ class CupyStreams(Device):
     def wait(self, stream: Any, event: Any) -> None:
         stream.wait_event(event)
 
+    def arrival(self) -> Any:
+        with self._cupy.cuda.Device(self.number):
+            return self.record(self._cupy.cuda.get_current_stream())
+
     def synchronize(self, event: Any) -> None:
         with self._cupy.cuda.Device(self.number):
             event.synchronize()

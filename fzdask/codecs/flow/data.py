@@ -29,15 +29,18 @@ class Instance:
         The task or copy that gives the value, until it is complete.
     readers : set of Task
         Tasks and copies that use the value and are not complete.
+    arrival : event or None
+        After which a value that came from outside may be used on a stream.
     """
 
-    __slots__ = ("place", "readers", "value", "writer")
+    __slots__ = ("arrival", "place", "readers", "value", "writer")
 
     def __init__(self, place: Place, value: Any = None, writer: Task | None = None) -> None:
         self.place: Place = place
         self.value = value
         self.writer = writer
         self.readers: set[Task] = set()
+        self.arrival: Any = None
 
 
 class Data:

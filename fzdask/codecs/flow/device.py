@@ -39,6 +39,13 @@ class Device(ABC):
         """Make the stream, not the host, wait for the event."""
 
     @abstractmethod
+    def arrival(self) -> Any | None:
+        """An event after all that this thread has launched by itself, on its current stream.
+
+        None where there is no such stream.
+        """
+
+    @abstractmethod
     def synchronize(self, event: Any) -> None:
         """Make the host wait for the event; raises what went wrong on the device before it."""
 

@@ -79,15 +79,18 @@ class Flow:
     def data(self, *value: Any, name: str | None = None) -> Data:
         """A logical datum, with a value to begin with or none.
 
-        A task that updates it (reads and writes it) may change the value in place.
+        A task that updates it (reads and writes it) may change the value in place. A value on the
+        device is used after what this thread has launched on its current stream by now.
         """
         if len(value) > 1:
             raise FlowError(f"Flow.data takes one value or none; got {len(value)}.")
         data = Data(self, name or f"data {next(self._numbers)}")
         for given in value:
-            owned = self.device is not None and nbytes_of(given, self.device.owns) > 0
-            place: Place = "device" if owned else "host"
-            data.instances[place] = Instance(place, given)
+            instance = Instance("host", given)
+            if self.device is not None and nbytes_of(given, self.device.owns) > 0:
+                instance.place = "device"
+                instance.arrival = self.device.arrival()
+            data.instances[instance.place] = instance
         return data
 
     def submit(

@@ -130,6 +130,9 @@ class Lanes:
                     other_lane, event_before = other.lane, other.event
                     if other_lane is not lane and event_before is not None:
                         self.device.wait(lane.stream, event_before)
+                for instance in task.inputs:
+                    if instance.arrival is not None:
+                        self.device.wait(lane.stream, instance.arrival)
                 task.began = self.device.record(lane.stream)
                 values = [instance.value for instance in task.inputs]
                 if task.kind == "task":

@@ -120,6 +120,10 @@ class SimulatedDevice(Device):
     def wait(self, stream: _Stream, event: _Event) -> None:
         stream.put(event.wait, always=True)
 
+    def arrival(self) -> _Event | None:
+        stream = getattr(self._current, "stream", None)
+        return None if stream is None else self.record(stream)
+
     def synchronize(self, event: _Event) -> None:
         event.wait()
         if event.error is not None:

@@ -190,17 +190,16 @@ class Catalog:
     def _coordinate_keys(self, axis: StepAxis) -> list[tuple[str, bytes]]:
         keys = []
         for name, values in axis.values.items():
-            array = np.asarray(values)
-            last = (array.size - 1) // COORDINATE_CHUNK
-            chunk = np.zeros(COORDINATE_CHUNK, array.dtype)
-            part = array[last * COORDINATE_CHUNK :]
+            last = (len(values) - 1) // COORDINATE_CHUNK
+            part = np.asarray(values[last * COORDINATE_CHUNK :])
+            chunk = np.zeros(COORDINATE_CHUNK, part.dtype)
             chunk[: part.size] = part
             old = self.documents.get(name)
             if old is None:
                 document, _ = plain_document(name, chunk, (axis.name,), {})
             else:
                 document = old
-            document["shape"] = [int(array.size)]
+            document["shape"] = [len(values)]
             self.documents[name] = document
             little = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
             keys.append((f"{name}/c/{last}", little.tobytes()))

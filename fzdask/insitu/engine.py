@@ -337,6 +337,7 @@ class Engine:
                 f"{threading.current_thread().name!r} (from a core task, an encoder, a sink or "
                 "on_stored), where it would wait for itself; call it in the simulation's thread"
             )
+        self._check_process(what)
         state = self._state
         start = time.perf_counter()
         with state.lock:
@@ -434,12 +435,15 @@ class Engine:
             return FIRST_DEADLINE
         return max(LEAST_DEADLINE, INTERVALS * self.horizon * interval)
 
-    def _check_usable(self, what: str) -> None:
+    def _check_process(self, what: str) -> None:
         if os.getpid() != self._pid:
             raise ConfigError(
                 f"Engine.{what}: this process was forked from the one that made the engine, and "
                 "has none of its threads; make an engine in the process that uses it"
             )
+
+    def _check_usable(self, what: str) -> None:
+        self._check_process(what)
         if self._state.broken is not None:
             raise InSituError(
                 f"Engine.{what}: a background thread died ({self._state.broken!r}); close the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import time
 import weakref
 from collections import OrderedDict
@@ -314,6 +315,11 @@ class InSituWriter:
         return self._publisher.visible_steps
 
     @property
+    def rank(self) -> int:
+        """This process's rank among those that write the store."""
+        return self._ranks.rank
+
+    @property
     def resumed_at(self) -> int | None:
         """The last step that was visible when the store was opened; None in a new store."""
         return max(self._fields.stored_before.values(), default=None)
@@ -403,11 +409,12 @@ class InSituWriter:
 
 def _close_at_exit(writer: InSituWriter) -> Any:
     """Store what is outstanding when the program ends without closing; undone by the result."""
-    reference = weakref.ref(writer)
+    reference, process = weakref.ref(writer), os.getpid()
 
     def close() -> None:
         writer = reference()
-        if writer is not None:
+        # A process forked from this one has none of its threads.
+        if writer is not None and os.getpid() == process:
             writer.close()
 
     atexit.register(close)

@@ -97,7 +97,9 @@ class WritingThread:
             task = state.ready[-1]
             nbytes += task.nbytes
             seconds += task.expected_write or 0.0
-            if nbytes > SMALL or task.block.sink is not first.block.sink:
+            # Of one snapshot: what fails in one call fails together.
+            alike = task.snapshot is first.snapshot and task.block.sink is first.block.sink
+            if nbytes > SMALL or not alike:
                 break
             if room is not None and seconds * (1.0 + state.margins.write) > room:
                 break
@@ -127,9 +129,7 @@ class WritingThread:
             tasks[0].block.sink.write([(t.block.key, t.data) for t in tasks])
         except BaseException as error:
             names = ", ".join(repr(t.block.name) for t in tasks)
-            for task in tasks:
-                # One call stores blocks of several snapshots at times; each of them failed.
-                fail(state, task.snapshot, error, f"storing {names}")
+            fail(state, tasks[0].snapshot, error, f"storing {names}")
             with state.lock:
                 state.stored(tasks)
             return

@@ -137,6 +137,43 @@ def test_parts_must_not_share_blocks() -> None:
         w.write(0, {"t": part(0, 1)})
 
 
+class Communicator:
+    """What is used of a communicator of mpi4py, for ranks within one process."""
+
+    agreed: str | None = None
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+    def Get_rank(self) -> int:  # noqa: N802
+        return self.rank
+
+    def Get_size(self) -> int:  # noqa: N802
+        return self.size
+
+    def bcast(self, value: str | None, root: int) -> str | None:
+        assert root == 0
+        if self.rank == root:
+            Communicator.agreed = value
+        return Communicator.agreed
+
+
+def test_a_communicator_says_who_is_who_and_agrees_on_a_session(tmp_path: Path) -> None:
+    writers = [
+        InSituWriter(tmp_path / "run.zarr", encoding(rank), comm=Communicator(rank, 3))
+        for rank in range(3)
+    ]
+    for rank, w in enumerate(writers):
+        assert w.rank == rank
+        w.write(7, {"t": part(7, rank)})
+    for w in reversed(writers):
+        w.close()
+    ds = opened(tmp_path / "run.zarr")
+    np.testing.assert_array_equal(ds.step, [7])
+    assert_within(ds.t[0], smooth(7, SHAPE))
+    assert Communicator.agreed
+
+
 def test_mpi_communicators_agree_on_a_session(tmp_path: Path) -> None:
     mpi = pytest.importorskip("mpi4py.MPI")
     with InSituWriter(tmp_path / "run.zarr", comm=mpi.COMM_WORLD) as w:

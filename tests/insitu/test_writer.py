@@ -394,3 +394,66 @@ def test_bad_writes_name_the_remedy() -> None:
         w.write(2, {"x": smooth(0), "n": np.arange(3)}, coords={"time": 1.0})  # still usable
     with pytest.raises(ConfigError, match="writer is closed"):
         w.write(3, {"x": smooth(0)})
+
+
+def test_device_arrays_come_through_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for CuPy: one copy, into memory that it allocates, and no other."""
+    import sys
+    import types
+
+    pinned: list[Any] = []
+
+    class DeviceArray:
+        __cuda_array_interface__: dict[str, Any] = {}  # noqa: RUF012
+
+        def __init__(self, values: Any) -> None:
+            self.values, self.shape, self.dtype = values, values.shape, values.dtype
+            self.ndim = values.ndim
+
+        def get(self, out: Any) -> None:
+            out[...] = self.values
+
+    def empty_pinned(shape: Any, dtype: Any) -> Any:
+        pinned.append(np.empty(shape, dtype))
+        return pinned[-1]
+
+    cupy, cupyx = types.ModuleType("cupy"), types.ModuleType("cupyx")
+    cupy.asarray = lambda array: array  # type: ignore[attr-defined]
+    cupyx.empty_pinned = empty_pinned  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", cupyx)
+    store: dict[str, Any] = {}
+    device = DeviceArray(smooth(0))
+    with InSituWriter(store, {"x": LOSSY}, windows="marked") as w:
+        for step in range(2):
+            device.values = smooth(step)
+            w.write(step, {"x": device})
+            device.values = None  # overwritten on the device; the snapshot is its own
+        assert w.statistics["pool bytes"] == 0
+    assert len(pinned) == 2
+    ds = opened(zarr.storage.MemoryStore(store))
+    for step in range(2):
+        assert_within(ds.x[step], smooth(step))
+
+
+@pytest.mark.slow
+def test_memory_is_steady_over_a_thousand_steps(tmp_path: Path) -> None:
+    import tracemalloc
+
+    x = smooth(0, (16, 32, 32))
+    with InSituWriter(tmp_path / "r.zarr", {"x": {"chunks": (4, 32, 32), **LOSSY}}) as w:
+        held = {}
+        for step in range(1000):
+            if step == 100:
+                tracemalloc.start()
+            with w.iteration(step), w.idle():
+                pass
+            w.write(step, {"x": x}, coords={"time": float(step)})
+            if step in (300, 999):
+                w.flush()
+                held[step] = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert w.statistics["pool bytes"] <= 3 * x.nbytes
+    # What grows are the records until they are full, and eight bytes a coordinate.
+    assert held[999] - held[300] <= 8 << 20
+    assert opened(tmp_path / "r.zarr").sizes["step"] == 1000

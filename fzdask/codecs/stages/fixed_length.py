@@ -129,13 +129,13 @@ class FixedLength(ArrayStage):
     ) -> NDArray[Any]:
         stage = FixedLength(BLOCKS[params[0] & 3], bool(params[0] & APART))
         codes = np.empty(form.size, f"<u{form.dtype.itemsize}")
-        planes, heads, present = checked_sections(stage, data, form, sections)
+        heads, present = checked_sections(stage, data, form, sections)
         if stage.vectors(codes.dtype):
-            fixed_length.unpack_vectors(planes, heads, present, codes)
+            fixed_length.unpack_vectors(data.ctypes.data, data.size, heads, present, codes)
         else:
             firsts = sections.get("firsts", np.zeros(0, np.uint8))
             if not fixed_length.unpack_plain(
-                planes, stage.block, stage.outlier, heads, present, firsts, codes
+                data, stage.block, stage.outlier, heads, present, firsts, codes
             ):
                 raise FormatError("fzdask stream: first codes of blocks are not as many as said.")
         if form.dtype.kind == "u":
@@ -175,29 +175,31 @@ def packed(params: bytes, room: Room, at: int, used: int) -> Encoded:
 
 def checked_sections(
     stage: FixedLength, data: NDArray[Any], form: Form, sections: dict[str, NDArray[np.uint8]]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
-    """Planes (with room behind them), width classes and present units, which fit each other."""
-    present = sections.get("units")
+) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Width classes and present units, which fit each other, the planes and the form.
+
+    Copies, since an array that may not be written to is another type, for which kernels are
+    compiled again; and the classes need alignment, and one more that a kernel may look at.
+    """
+    given = sections.get("units")
     widths = sections.get("widths")
     units = -(-form.size // (4 * stage.block))
-    if present is None or widths is None or ("firsts" in sections) != stage.outlier:
+    if given is None or widths is None or ("firsts" in sections) != stage.outlier:
         raise FormatError("fzdask stream: fixed_length without its sections; it is damaged.")
+    present = given.copy()
     if present.size != -(-units // 8) or (units % 8 and present[-1] >> units % 8):
         raise FormatError(f"fzdask stream: fixed_length with other than {units} units; damaged.")
-    stored = int(np.bitwise_count(present).sum())
-    if widths.size != 2 * (1 + stage.outlier) * stored:
+    stored = int(fixed_length.stored_units(present))
+    every = 1 + stage.outlier
+    if widths.size != 2 * every * stored:
         raise FormatError(f"fzdask stream: fixed_length: not {stored} units of widths; damaged.")
-    # One more, since a kernel may look at the entry behind the last; and a view needs alignment.
-    heads = np.zeros(widths.size // 2 + 1, np.uint16)
+    heads = np.zeros(every * stored + 1, np.uint16)
     heads[:-1].view(np.uint8)[:] = widths
-    step = 1 + stage.outlier
     bits = 8 * form.dtype.itemsize
-    nbytes = fixed_length.planes_nbytes(heads[: heads.size - 1 : step], stage.block, bits)
+    nbytes = fixed_length.planes_nbytes(heads, every * stored, every, stage.block, bits)
     if nbytes != data.size:
         raise FormatError(
             f"fzdask stream: fixed_length with {data.size} bytes of planes instead of {nbytes}; "
             "it is damaged."
         )
-    planes = np.empty(data.size + fixed_length.SLACK, np.uint8)
-    planes[: data.size] = data
-    return planes, heads, present
+    return heads, present

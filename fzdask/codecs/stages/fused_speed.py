@@ -85,11 +85,11 @@ class QuantizeToFixedLength(Fusion):
             return _decode_apart(stages, data, forms, params, sections, known)
         if not (form.bound > 0 and np.isfinite(steps(form.bound)).all()):
             raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; damaged.")
-        planes, heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
+        heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
         strides, spans = axes_geometry(form.shape, params[1][0])
         out = np.empty(form.size, form.dtype)
         fused_speed.decode(
-            planes, heads, present, steps(form.bound)[0], strides, spans,
+            data.ctypes.data, data.size, heads, present, steps(form.bound)[0], strides, spans,
             *_buffers(strides, spans), out,
         )  # fmt: skip
         _put_outliers_back(out, sections[0])
@@ -169,8 +169,7 @@ def _decode_apart(
 def _cheap_rule(bound: float, inv: float, largest: float) -> tuple[Any, ...]:
     """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
     near = LEAST < inv < MOST and largest < LARGEST and largest * inv < NEAR_LATTICE
-    with np.errstate(over="ignore", under="ignore"):
-        below = np.nextafter(np.float32(bound * (1 - 2.0**-22)), np.float32(0))
-    below = below if np.isfinite(below) else np.finfo(np.float32).max
+    # Near the ends of binary32 rounding would leave nothing; then nothing but 0 is surely below.
+    below = np.float32(bound * (1 - 2.0**-22) if LEAST < bound < MOST else 0)
     high = np.float32(inv if near else 1)
     return below, high, np.float32(inv - float(high) if near else 0), near

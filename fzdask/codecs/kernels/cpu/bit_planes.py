@@ -55,12 +55,9 @@ def _zigzag(b, v, element, bits):
 def _widest(zigzagged, bits):
     def build(b, a):
         v = load(b, a, I32, UNIT)
-        if zigzagged:
-            over = b.lshr(v, same(I32, bits, UNIT))
-        else:  # what is left of a residual that fits is its sign
-            sign = b.ashr(v, same(I32, 31, UNIT))
-            over = b.xor(b.ashr(v, same(I32, bits - 1, UNIT)), sign)
-        over = fold(b, b.or_, over, 16)
+        if not zigzagged:  # those that fit become 0 to 2**bits - 1
+            v = b.add(v, same(I32, 1 << (bits - 1), UNIT))
+        over = b.lshr(fold(b, b.or_, v, 16), same(I32, bits, 16))
         return flags(b, b.icmp_unsigned("!=", over, zero(over)))
 
     return step(build, types.int64, types.int64)

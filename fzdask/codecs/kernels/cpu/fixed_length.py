@@ -9,6 +9,7 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu import bit_planes
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
+from fzdask.codecs.kernels.cpu.vectors import copy_bytes
 
 SLACK = 256  # bytes past the planes that packing may overwrite and unpacking may read
 
@@ -47,9 +48,14 @@ def pack_units(a, count, zigzagged, out, at, heads, used, present, first):
 
 
 @njit(nogil=True, cache=True)
-def unpack_units(source, at, heads, used, present, first, count, zigzagged, a):
-    """Undo :func:`pack_units`; ``source`` is the address of the planes."""
+def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a):
+    """Undo :func:`pack_units`.
+
+    ``planes``: the address of the planes; the place from which on they are read elsewhere,
+    since a vector could run over their end; the address that they have there.
+    """
     for k in range(count):
+        source = planes[0] if at < planes[1] else planes[2]
         place = first + k
         head = np.int64(0)
         if (present[place >> 3] >> (place & 7)) & 1:
@@ -93,16 +99,26 @@ def pack_vectors(codes, out, heads, present):
 
 
 @njit(nogil=True, cache=True)
-def unpack_vectors(planes, heads, present, codes):
-    """Undo :func:`pack_vectors`; planes and heads were checked, and have room behind them."""
+def with_slack(address, nbytes, ends):
+    """What :func:`unpack_units` needs of planes at an address; ``ends`` has twice the slack."""
+    some = min(nbytes, np.int64(SLACK))
+    start = nbytes - some
+    copy_bytes(address + start, ends.ctypes.data, some)
+    return address, np.int64(start), np.int64(ends.ctypes.data) - start
+
+
+@njit(nogil=True, cache=True)
+def unpack_vectors(address, nbytes, heads, present, codes):
+    """Undo :func:`pack_vectors` of planes at an address; the sections were checked."""
     whole = codes.size // UNIT
-    address = planes.ctypes.data
+    ends = np.zeros(2 * SLACK, np.uint8)
+    planes = with_slack(address, nbytes, ends)
     zero = np.int64(0)
-    at, used = unpack_units(address, zero, heads, zero, present, 0, whole, True, codes.ctypes.data)
+    at, used = unpack_units(planes, zero, heads, zero, present, 0, whole, True, codes.ctypes.data)
     rest = codes.size - whole * UNIT
     if rest:
         last = np.zeros(UNIT, np.uint32)
-        unpack_units(address, at, heads, used, present, whole, 1, True, last.ctypes.data)
+        unpack_units(planes, at, heads, used, present, whole, 1, True, last.ctypes.data)
         for i in range(rest):
             codes[whole * UNIT + i] = last[i]
 
@@ -116,11 +132,23 @@ def class_width(code, bits):
 
 
 @njit(nogil=True, cache=True)
-def planes_nbytes(heads, block, bits):
-    """Bytes of the planes of blocks with these width classes."""
+def stored_units(present):
+    """How many bits are set."""
+    total = 0
+    for i in range(present.size):
+        byte = np.uint64(present[i])
+        byte = (byte & np.uint64(0x55)) + ((byte >> np.uint64(1)) & np.uint64(0x55))
+        byte = (byte & np.uint64(0x33)) + ((byte >> np.uint64(2)) & np.uint64(0x33))
+        total += np.int64((byte & np.uint64(15)) + (byte >> np.uint64(4)))
+    return total
+
+
+@njit(nogil=True, cache=True)
+def planes_nbytes(heads, count, every, block, bits):
+    """Bytes of the planes of blocks with these width classes, in every so many-th entry."""
     total = np.int64(0)
-    for head in heads:
-        h = np.int64(head)
+    for i in range(0, count, every):
+        h = np.int64(heads[i])
         for k in range(4):
             total += class_width((h >> (4 * k)) & 15, bits)
     return total * (block // 8)

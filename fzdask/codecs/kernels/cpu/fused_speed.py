@@ -9,7 +9,12 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences, vectors
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
-from fzdask.codecs.kernels.cpu.fixed_length import pack_units, unpack_units
+from fzdask.codecs.kernels.cpu.fixed_length import (
+    SLACK,
+    pack_units,
+    unpack_units,
+    with_slack,
+)
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 
@@ -112,9 +117,13 @@ def encode(
 
 
 @njit(nogil=True, cache=True)
-def decode(planes, heads, present, cell, strides, spans, tiles, rings, lasts, plan, walk, out):
-    """Undo :func:`encode`, outliers apart; sections were checked and have room behind them."""
+def decode(
+    address, nbytes, heads, present, cell, strides, spans, tiles, rings, lasts, plan, walk, out
+):
+    """Undo :func:`encode` of planes at an address, outliers apart; the sections were checked."""
     n = out.size
+    ends = np.zeros(2 * SLACK, np.uint8)
+    planes = with_slack(address, nbytes, ends)
     rest = np.zeros(TILE + LANES, out.dtype)
     at = np.int64(0)
     used = np.int64(0)
@@ -122,7 +131,7 @@ def decode(planes, heads, present, cell, strides, spans, tiles, rings, lasts, pl
         m = min(TILE, n - pos)
         units = (m + UNIT - 1) // UNIT
         at, used = unpack_units(
-            planes.ctypes.data, at, heads, used, present, pos // UNIT, units, False,
+            planes, at, heads, used, present, pos // UNIT, units, False,
             tiles.ctypes.data + 4 * HALO,
         )  # fmt: skip
         last = n - pos < TILE + LANES

@@ -67,6 +67,7 @@ def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         "quantize | lorenzo(axes=narrow, order=2) | fixed_length(block=64, outlier=True)",
         "quantize | lorenzo(order=2) | negabinary | bitshuffle | zstd",
         "quantize | sign_magnitude | fixed_length(block=32)",
+        "interpolate(predictor=interpolation) | huffman",
     ):
         yield x, {"abs": 0.25, "pipeline": pipeline}
         yield x.astype("f8"), {"abs": 1e-9, "pipeline": pipeline}

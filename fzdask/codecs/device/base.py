@@ -19,6 +19,8 @@ class DeviceStage(ABC):
 
     of: ClassVar[type[Stage]]
     """The stage whose bytes these are."""
+    encodes: ClassVar[bool] = True
+    """Whether there are kernels for encoding, too."""
 
     @abstractmethod
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:

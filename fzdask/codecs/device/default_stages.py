@@ -24,7 +24,7 @@ from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
 from fzdask.codecs.stages.quantize import LIMITS, Quantize, lattice_width, steps
 from fzdask.errors import FormatError
 
-__all__ = ["HuffmanOnDevice", "LorenzoOnDevice", "QuantizeOnDevice"]
+__all__ = ["HuffmanOnDevice", "LorenzoOnDevice", "QuantizeOnDevice", "geometry", "put_back"]
 
 assert codebook.MAX_LENGTH == 16  # a constant of the kernels
 
@@ -67,18 +67,21 @@ class QuantizeOnDevice(DeviceStage):
             if not (0 <= bound < 2**62 and bound == int(bound)):
                 raise FormatError(f"fzdask stream: integer bound {bound!r}; it is damaged.")
             out = quantize.dequantize_integers(device, data, int(bound), form.dtype)
-        runs, values = sections.get("outlier_runs"), sections.get("outliers")
-        if runs is None and values is None:
-            return out
-        if runs is None or values is None or values.size % form.dtype.itemsize:
-            raise FormatError("fzdask stream: outliers and their places do not match.")
-        bits = np.dtype(f"u{form.dtype.itemsize}")
-        kept = np.frombuffer(values.tobytes(), bits)
-        if not outliers.put_outliers(
-            device, device.upload(runs), device.upload(kept), out.view(bits)
-        ):
-            raise FormatError("fzdask stream: outliers do not fit the array.")
+        return put_back(device, out, sections)
+
+
+def put_back(device: Device, out: Any, sections: dict[str, NDArray[np.uint8]]) -> Any:
+    """A flat array with its outliers in their places; FormatError where they do not fit."""
+    runs, values = sections.get("outlier_runs"), sections.get("outliers")
+    if runs is None and values is None:
         return out
+    if runs is None or values is None or values.size % out.dtype.itemsize:
+        raise FormatError("fzdask stream: outliers and their places do not match.")
+    bits = np.dtype(f"u{out.dtype.itemsize}")
+    kept = device.upload(np.frombuffer(values.tobytes(), bits))
+    if not outliers.put_outliers(device, device.upload(runs), kept, out.view(bits)):
+        raise FormatError("fzdask stream: outliers do not fit the array.")
+    return out
 
 
 class LorenzoOnDevice(DeviceStage):
@@ -88,7 +91,7 @@ class LorenzoOnDevice(DeviceStage):
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
         subset = stage.subset(data, form, job)
-        return Encoded(lorenzo.difference(device, data, *_geometry(form, subset)), bytes([subset]))
+        return Encoded(lorenzo.difference(device, data, *geometry(form, subset)), bytes([subset]))
 
     def decode(
         self,
@@ -100,11 +103,12 @@ class LorenzoOnDevice(DeviceStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> Any:
-        lorenzo.undo_difference(device, data, *_geometry(form, params[0]))
+        lorenzo.undo_difference(device, data, *geometry(form, params[0]))
         return data
 
 
-def _geometry(form: Form, subset: int) -> tuple[list[int], list[int]]:
+def geometry(form: Form, subset: int) -> tuple[list[int], list[int]]:
+    """Strides and spans of the differenced axes."""
     strides, spans = axes_geometry(form.shape, subset)
     return strides.tolist(), spans.tolist()
 

@@ -17,6 +17,7 @@ from fzdask.codecs.device.default_stages import (
     LorenzoOnDevice,
     QuantizeOnDevice,
 )
+from fzdask.codecs.device.interpolate_stage import InterpolateOnDevice
 from fzdask.codecs.stages.base import ArrayStage, Stage
 
 __all__ = ["device_stages"]
@@ -30,11 +31,13 @@ _KINDS: tuple[type[DeviceStage], ...] = (
     SignMagnitudeOnDevice,
     FixedLengthOnDevice,
     BitshuffleOnDevice,
+    InterpolateOnDevice,
 )
 _BY_STAGE: dict[type[Stage], DeviceStage] = {kind.of: kind() for kind in _KINDS}
 
 
-def device_stages(chain: Sequence[ArrayStage]) -> list[DeviceStage] | None:
-    """The stages of a chain on a device, or None if one of them has no kernels there."""
+def device_stages(chain: Sequence[ArrayStage], *, encode: bool) -> list[DeviceStage] | None:
+    """The stages of a chain on a device, or None if one of them has no kernels for it there."""
     found = [_BY_STAGE[type(stage)] for stage in chain if type(stage) in _BY_STAGE]
-    return found if len(found) == len(chain) else None
+    usable = [stage for stage in found if stage.encodes or not encode]
+    return usable if len(usable) == len(chain) else None

@@ -94,10 +94,16 @@ def encode_as_completed(
     """
     config = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
     workers = processors() if workers is None else workers
+    most = checked_in_flight("encode_many", in_flight, workers)
+    return _encode_as_completed(arrays, config, workers, most, timeline)
+
+
+def checked_in_flight(who: str, in_flight: int | None, workers: int) -> int:
+    """Most arrays in work at once, or a ConfigError."""
     most = workers + 1 if in_flight is None else in_flight
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise ConfigError(f"encode_many: in_flight={in_flight!r} must be a whole number from 1 on.")
-    return _encode_as_completed(arrays, config, workers, most, timeline)
+        raise ConfigError(f"{who}: in_flight={in_flight!r} must be a whole number from 1 on.")
+    return most
 
 
 def _encode_as_completed(

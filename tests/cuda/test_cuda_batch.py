@@ -144,3 +144,19 @@ def test_arrays_are_read_as_there_is_room(shim):
     found.close()
     with pytest.raises(ConfigError, match="in_flight=0"):
         encode_device_as_completed([], {"abs": 1}, in_flight=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("asked", [{"abs": 1e-2}, {"rel": 1e-3}, {"lossless": True}], ids=str)
+def test_batches_on_a_gpu(asked):
+    import cupy
+
+    config = CodecConfig.from_mapping(asked)
+    large = [np.tile(field, (200, 30)) for field in FIELDS]
+    arrays = [*FIELDS, *large, *large]
+    timeline = Timeline()
+    on_device = [cupy.asarray(array) for array in arrays]  # may still be on their way
+    assert encode_device_many(on_device, config, timeline=timeline) == [
+        encode(array, config) for array in arrays
+    ]
+    assert timeline.downloaded > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,9 @@ __all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"
 MAX_LEVELS = 4 * 48  # arrays have fewer than 2**48 values
 SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
 KNOWN = 512  # pieces of codes that the size of the coarse levels is estimated from
+# Bits of a value of the finest level, in units of 2**-8, above which narrower cells do not pay.
+NARROWER_PAYS = 384
+FAR_BEYOND = 1.25
 LARGEST_WHOLE = 2.0**52  # rounded predictions of integers stay exact
 # Cells of the levels from the finest on, in 1/16 of the full ones; the last goes on. Narrower
 # cells of coarse levels pay where the fine ones are predicted well (Liu et al. 2022, QoZ).
@@ -94,93 +98,106 @@ class Attempt:
     ----------
     bits : int
         Estimated size, in units of 2**-8 bit.
-    x : flat array
-        The values as they are interpolated; NaN where one must come back bit for bit.
+    masked : flat array
+        The values, binary64 for integers; NaN where one must come back bit for bit.
     """
 
     def __init__(self, data: NDArray[Any], form: Form, job: Job) -> None:
         self.form = form
         self.whole = is_whole(form.dtype)
         self.layout = layout_of(form.shape)
-        values = data.astype(np.float64) if self.whole else data
-        self.flags = self._specials(values, job)
-        self.special = bool(self.flags.any())
-        self.masked = values
-        if self.special:
-            self.masked = np.where(self.flags != 0, values.dtype.type(np.nan), values)
+        self.masked = data.astype(np.float64) if self.whole else data
+        self.special = self._specials(self.masked, job)
+        if self.special is not None:
+            self.masked = np.where(self.special != 0, self.masked.dtype.type(np.nan), self.masked)
+            self.special = self.layout.arranged(self.special)
         self.x = self.layout.arranged(self.masked)
-        self.flags = self.layout.arranged(self.flags)
         self.largest = LARGEST_WHOLE if self.whole else float(np.finfo(self.x.dtype).max)
+        self.codes = np.empty(self.x.size, np.int32)
+        self.work = np.empty(self.x.size, self.x.dtype)
         self._make_grids()
-        best: tuple[int, tuple[Any, ...]] | None = None
-        for cells in TRIALS:
-            trial = self._encode_coarse(cells)
-            if best is None or trial[0] < best[0]:
-                best = trial
-        assert best is not None
-        self.bits, (self.plans, self.cells, self.codes, self.work, self.flags) = best
 
-    def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8]:
-        flags = np.zeros(values.size, np.uint8)
+    def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8] | None:
+        """Flags of the values that must come back bit for bit, if any."""
+        flags = job.forced.copy() if job.forced.size else None
         if not self.whole:
             minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
-            encoding.mark(values, job.bits, minus_zero, job.forced, flags)
-        elif job.forced.size:
-            flags[:] = job.forced
+            if encoding.count_odd(values, job.bits, minus_zero):
+                flags = np.zeros(values.size, np.uint8) if flags is None else flags
+                encoding.flag_odd(values, job.bits, minus_zero, flags)
         return flags
 
     def _make_grids(self) -> None:
-        n = self.x.size
         self.grids = np.ones((MAX_LEVELS + 1, classes.AXES), np.int64)
         self.grids[0] = self.layout.grid
         self.plans = np.zeros((MAX_LEVELS, classes.PLAN), np.int64)
-        self.coarser = np.empty(2 * n, self.x.dtype)  # each level has at most 2/3 of the one before
+        # Each level has at most 2/3 of the values of the one before.
+        self.coarser = np.empty(2 * self.x.size, self.x.dtype)
         self.starts = np.zeros(MAX_LEVELS + 1, np.int64)
         step = float(cell_widths(self.form.bound, np.array([16]), self.whole)[0])
         self.levels = tuning.plan_grids(
             self.x, step, self.grids, self.plans, self.coarser, self.starts
         )
         self.fines = np.empty((self.levels + 1, classes.AXES), np.int64)
-        strides = [int(np.prod(self.layout.grid[d + 1 :])) for d in range(classes.AXES)]
-        self.fines[0] = strides
+        self.fines[0] = [math.prod(self.layout.grid[d + 1 :]) for d in range(classes.AXES)]
         for level in range(self.levels):
             active = self.plans[level, classes.ACTIVE]
             self.fines[level + 1] = self.fines[level] << (active >> np.arange(classes.AXES) & 1)
+        self.coarse = math.prod(self.grids[1].tolist())
+        self.half = np.empty(self.coarse, self.x.dtype)
 
-    def _encode_coarse(self, sixteenths: tuple[int, ...]) -> tuple[int, tuple[Any, ...]]:
-        """Encode all levels but the finest with these cells; estimated bits, and the results."""
+    def encode_coarse(self, most: int) -> int:
+        """Encode all levels but the finest; the estimated size of all.
+
+        Trials end at an estimate far beyond ``most``.
+        """
+        best: tuple[Any, ...] = ()
+        for sixteenths in TRIALS:
+            bits, finest = self._try(sixteenths)
+            if best and bits >= best[0]:
+                _, _, self.plans, self.cells, self.flags, self.missed, codes, work = best
+                self.codes[: self.coarse], self.work[: self.coarse] = codes, work
+                return int(best[0])
+            hopeless = bits > FAR_BEYOND * most
+            if hopeless or finest > NARROWER_PAYS * (self.x.size - self.coarse):
+                return bits
+            if sixteenths is not TRIALS[-1]:
+                kept = self.codes[: self.coarse].copy(), self.work[: self.coarse].copy()
+                best = (bits, finest, self.plans, self.cells, self.flags, self.missed, *kept)
+        return bits
+
+    def _try(self, sixteenths: tuple[int, ...]) -> tuple[int, int]:
+        """Encode all levels but the finest with these cells; bits of all levels and of that."""
         n = self.x.size
-        plans = self.plans[: max(self.levels, 1)].copy()
-        for level in range(plans.shape[0]):
-            plans[level, classes.CELL] = sixteenths[min(level, len(sixteenths) - 1)]
-        cells = cell_widths(self.form.bound, plans[:, classes.CELL], self.whole)
-        coarse = int(np.prod(self.grids[1]))
-        codes = np.empty(n, np.int32)
-        work = np.empty(n, self.x.dtype)
-        half = np.empty(coarse, self.x.dtype)
-        flags = self.flags.copy() if self.special else np.zeros(n, np.uint8)
-        bits = encoding.encode_levels(
-            self.x, self.coarser, self.starts, self.grids, self.fines, plans, cells, self.levels,
-            self.levels - 1, 0, self.form.bound, self.largest, self.whole, work, half, codes,
-            flags, min(max(n // 128, 2048), 16384),
-        )  # fmt: skip
+        self.plans = self.plans[: self.levels].copy()
+        for level in range(self.levels):
+            self.plans[level, classes.CELL] = sixteenths[min(level, len(sixteenths) - 1)]
+        self.cells = cell_widths(self.form.bound, self.plans[:, classes.CELL], self.whole)
+        self.flags = np.zeros(n, np.uint8) if self.special is None else self.special.copy()
+        self.missed = np.zeros(1, np.int64)
+        finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 16384))
         counts = np.empty((2, ALPHABET), np.int64)
         # Whole pieces, at most KNOWN of them, evenly spread.
-        length = min(tuning.PIECE, coarse)
-        pieces = codes[: coarse // length * length].reshape(-1, length)
+        length = min(tuning.PIECE, self.coarse)
+        pieces = self.codes[: self.coarse // length * length].reshape(-1, length)
         known = pieces[:: -(-pieces.shape[0] // KNOWN)].astype(np.int64).reshape(-1)
-        bits += coarse * tuning.code_bits(known, length, counts)
-        return int(bits), (plans, cells, codes, work, flags)
+        return finest + int(self.coarse * tuning.code_bits(known, length, counts)), finest
+
+    def _encode(self, first: int, samples: int) -> int:
+        return int(
+            encoding.encode_levels(
+                self.x, self.coarser, self.starts, self.grids, self.fines, self.plans, self.cells,
+                self.levels, first, 0, self.form.bound, self.largest, self.whole, self.work,
+                self.half, self.codes, self.flags, self.missed, samples,
+            )
+        )  # fmt: skip
 
     def finish(self, job: Job) -> tuple[NDArray[np.int32], dict[str, Section]]:
         """Encode the finest level; the codes and the side sections."""
-        encoding.encode_levels(
-            self.x, self.coarser, self.starts, self.grids, self.fines, self.plans, self.cells,
-            self.levels, 0, 0, self.form.bound, self.largest, self.whole,
-            self.work, self.work[:0], self.codes, self.flags, 0,
-        )  # fmt: skip
-        sections: dict[str, Section] = {"levels": pack_levels(self.plans[: self.levels])}
-        sections.update(outlier_sections(self.layout.restored(self.flags), job.bits))
+        self._encode(0, 0)
+        sections: dict[str, Section] = {"levels": pack_levels(self.plans)}
+        if self.special is not None or self.missed[0]:
+            sections.update(outlier_sections(self.layout.restored(self.flags), job.bits))
         return self.codes, sections
 
 
@@ -262,7 +279,7 @@ def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArra
     largest = LARGEST_WHOLE if whole else float(np.finfo(dtype).max)
     out = np.empty(codes.size, dtype)
     work = np.empty(codes.size if levels else 0, dtype)
-    half = np.empty(int(np.prod(grids[1])) if levels > 1 else 0, dtype)
+    half = np.empty(math.prod(grids[1].tolist()) if levels > 1 else 0, dtype)
     interpolate.decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half, out)
     out = layout.restored(out)
     if not whole:

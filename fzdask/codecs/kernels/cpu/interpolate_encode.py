@@ -27,7 +27,8 @@ from fzdask.codecs.kernels.cpu.symbols import ALPHABET
 
 @njit(nogil=True, cache=True)
 def _encode_anchors(x, grid, fine, cell, bound, largest, whole, work, codes, flags):
-    """The coarsest grid: each value predicted by the one before."""
+    """The coarsest grid: each value predicted by the one before; returns how many miss."""
+    missed = 0
     acc = np.zeros(1)
     value = np.empty(1)
     at = 0
@@ -41,14 +42,16 @@ def _encode_anchors(x, grid, fine, cell, bound, largest, whole, work, codes, fla
                     if quantize(value, acc, cell, 1.0 / cell, bound, largest, whole, c, y):
                         place = start + i3 * fine[3]
                         flag(value, acc, bound, largest, whole, c, y, flags, place, 0, 0, 1)
+                        missed += 1
                     acc[0] = np.float64(y[0])
                     at += 1
+    return missed
 
 
 @njit(nogil=True, cache=True)
 def encode_levels(
     x, coarser, starts, grids, fines, plans, cells, levels, first, last, bound, largest, whole,
-    work, half, codes, flags, samples,
+    work, half, codes, flags, missed, samples,
 ):  # fmt: skip
     """Tune and encode some levels, coarse ones first.
 
@@ -67,6 +70,8 @@ def encode_levels(
         predicted from is at the start of one or the other: ``work`` for even levels.
     codes, flags : int32, uint8
         Get the codes, and a 1 where a value misses the bound.
+    missed : int64[1]
+        Grows by how many do.
     samples : int
         With any, level ``last`` is only tuned, and its size estimated from so many values.
 
@@ -87,7 +92,7 @@ def encode_levels(
     axis_bits = np.zeros(AXES, np.int64)
     if first == levels - 1:
         room = work if levels % 2 else half
-        _encode_anchors(
+        missed[0] += _encode_anchors(
             coarser[starts[levels] :], grids[levels], fines[levels], cells[first], bound, largest,
             whole, room, codes, flags,
         )  # fmt: skip
@@ -113,7 +118,7 @@ def encode_levels(
             if p & (p - 1):
                 tune_way(source, grid, plan, p, room, geo, acc, values, errors[:SAMPLE], means)
             set_weights(plan, p, plan[WAY + p], weights)
-            encode_class(
+            missed[0] += encode_class(
                 source, grid, geo, plan, weights, cell, bound, largest, whole, room, codes, flags,
                 acc, values,
             )  # fmt: skip
@@ -123,18 +128,20 @@ def encode_levels(
 
 
 @njit(nogil=True, cache=True)
-def mark(x, bits, minus_zero, forced, flags):
-    """Flag values that must come back bit for bit: forced ones, no finite numbers, -0.0."""
+def count_odd(x, bits, minus_zero):
+    """How many values are no finite numbers, or -0.0."""
     count = 0
     for i in range(x.size):
-        odd = (bits[i] == minus_zero) | (not np.abs(x[i]) < np.inf)
-        flags[i] = np.uint8(odd)
-        count += np.int64(odd)
-    for i in range(forced.size):
-        if forced[i] != 0 and flags[i] == 0:
-            flags[i] = 1
-            count += 1
+        count += np.int64((bits[i] == minus_zero) | (not np.abs(x[i]) < np.inf))
     return count
+
+
+@njit(nogil=True, cache=True)
+def flag_odd(x, bits, minus_zero, flags):
+    """Flag what :func:`count_odd` counts."""
+    for i in range(x.size):
+        if (bits[i] == minus_zero) | (not np.abs(x[i]) < np.inf):
+            flags[i] = 1
 
 
 @njit(nogil=True, cache=True)

@@ -93,6 +93,8 @@ PIPELINES = [
     "quantize | lorenzo(axes='all') | zstd",
     "quantize | huffman",
     "logarithm | quantize | lorenzo",
+    "speed",
+    "quality",
 ]
 
 

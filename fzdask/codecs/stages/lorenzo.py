@@ -196,7 +196,8 @@ def choose_orders(
 ) -> int:
     """How often to difference each axis: none, once or twice; as parameters have it.
 
-    Samples as :func:`choose_axes`; where an axis is shorter than three, that chooses.
+    Samples as :func:`choose_axes`, which chooses where an axis is shorter than three and where no
+    second differences pay.
     """
     if not folded or min(folded) < 3:
         return choose_axes(data, folded, inv, forced)
@@ -210,6 +211,8 @@ def choose_orders(
         return (1 << len(folded)) - 1
     best = int(costs.argmin())
     times = [best // 3**a % 3 for a in range(len(folded))]
+    if max(times) < 2:
+        return choose_axes(data, folded, inv, forced)
     return sum((t > 0) << a | (t > 1) << (MAX_AXES + a) for a, t in enumerate(times))
 
 

@@ -182,6 +182,9 @@ def dequantize(residual, step, strides, spans, bufs, hist, out):
 def quantize_integers(x, bits, forced, bound, out, state, runs, values):
     """Lattice of integers, ``floor((x + bound) / (2 bound + 1))``, exact in every bit."""
     width = 2 * np.int64(bound) + 1
+    inverse = 1.0 / np.float64(width)
+    # Up to 32 bits v / width is farther from the middle of two integers than it is rounded by.
+    narrow = (x.itemsize <= 4) | (out.itemsize == 4)
     flags = np.zeros(TILE, np.uint8)
     n = x.size
     pos = 0
@@ -192,6 +195,9 @@ def quantize_integers(x, bits, forced, bound, out, state, runs, values):
         if bound == 0:
             for i in range(m):
                 q[i] = part[i]
+        elif narrow:
+            for i in range(m):
+                q[i] = np.int64(np.rint(np.float64(part[i]) * inverse))
         else:
             for i in range(m):
                 v = np.int64(part[i])

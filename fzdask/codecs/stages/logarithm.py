@@ -36,7 +36,8 @@ class Logarithm(ArrayStage):
 
     It comes first in a pipeline, and a codec with ``pw_rel=`` puts it there by itself. What it
     gives is an array of int32 or int64. Of ideal cells in the logarithm it loses less than
-    0.01 bit a value at r = 1e-2 and 1e-3, 0.06 at 1e-5 for float32 and 0.14 at 1e-6 for float64.
+    0.01 bit a value at r = 1e-2 and 1e-3, 0.06 at 1e-5 for float32 and 0.14 at 1e-6 for float64;
+    below 2^-18 and 2^-20 (2^-5 for float16) it takes the bit pattern itself and loses half a bit.
 
     Parameters
     ----------
@@ -51,44 +52,45 @@ class Logarithm(ArrayStage):
 
     Flags, from bit 0: smooth; all values are negative; signs are in a section; all values are
     zero; zeros are in a section; logarithms have 8 bytes instead of 4; signs are coded; zeros are
-    coded. The main output has an
-    integer t for each value, the logarithm in units of 2**-S octaves, moved by the stages behind
-    by at most ``bound``. With e = floor(t / 2**S) + b and f = t mod 2**S, the mantissa is
+    coded. The main output has an integer t for each value, the logarithm in units of 2^-S
+    octaves, moved by the stages behind by at most ``bound``. With ``e = floor(t / 2^S) + b`` and
+    ``f = t mod 2^S``, the mantissa m is
 
-    * not smooth (S = M): m = f;
-    * smooth (10 <= S <= 30): with E[k] = floor(2**52 * 2**(k / 1024)), k = floor(f / 2**(S - 10))
-      and g = f mod 2**(S - 10): m = floor((E[k] - 2**52 + floor(g * (E[k + 1] - E[k]) /
-      2**(S - 10))) / 2**(52 - M)).
+    - not smooth (S = M): ``f``;
+    - smooth (10 <= S <= 30): with ``E[k] = floor(2^52 2^(k / 1024))``,
+      ``k = floor(f / 2^(S - 10))``, ``g = f mod 2^(S - 10)`` and
+      ``d = floor(g (E[k + 1] - E[k]) / 2^(S - 10))``: ``floor((E[k] - 2^52 + d) / 2^(52 - M))``.
 
-    The magnitude has, for 1 <= e <= 2 b, the bits e * 2**M + m; for e > 2 b, those of the greatest
-    finite number; for e < 1, floor((2**M + m) / 2**(1 - e)). It is 0 if all values are, or where
-    the bit of ``zeros`` is set; then the sign is put before it.
+    The magnitude has, for 1 <= e <= 2 b, the bits ``e 2^M + m``; for e > 2 b, those of the
+    greatest finite number; for e < 1, ``floor((2^M + m) / 2^(1 - e))``. It is 0 if all values
+    are, or where the bit of ``zeros`` is set; then the sign is put before it.
 
     Side sections: 1 ``signs`` and 2 ``zeros``: a bit for each value, set for negative and for
     zero; 3 ``exact_runs`` and 4 ``exact``, both or neither: bits put in place of the values at
     the end, as the outliers of ``quantize``.
 
     Bits that are not coded take ceil(n / 8) bytes, bit i mod 8 of byte floor(i / 8) for value i.
-    Coded ones are decisions of an arithmetic decoder: low = 0, high = 2**32 - 1, code = the first
-    4 bytes, most significant first (bytes that are not there are 0). A decision with probability
-    p: middle = low + floor((high - low) p / 2**16); it is 1 if code <= middle, and then
-    high = middle and p grows by floor((2**16 - p) / 32); else low = middle + 1 and p shrinks by
-    floor(p / 32). While low and high have the same top byte, all three lose it: low takes a byte
-    0 behind it, high 255, code the next byte. All p begin at 2**15. With row = the last length of
-    the folded shape (that of ``lorenzo``) if it has two axes or more, plane = the product of its
-    last two lengths if it has three or more, and b[k] = 0 for k < 0, bits come in groups of
-    m = min(16, n - i), with a row at most max(row - 1, 1). If m > 1 and b[i - 2], b[i - 1], with a
-    row b[i - row - 1] to b[i - row + m], with a plane b[i - plane] to b[i - plane + m - 1] are all
-    equal to v, a decision with p number 256 + v says whether the m bits are v. If not, or if it
-    was not asked, each bit k is a decision with p number b[k - 2] + 2 b[k - 1] +
-    4 b[k - row - 1] + 8 b[k - row] + 16 b[k - row + 1] + 32 b[k - plane] + 64 b[k - plane - row] +
-    128 z[k]: without a row or plane its terms are 0, and z is the bit of ``zeros`` when signs are
-    decoded and that section is there, else 0. The decoder has then used up the section and 3
-    bytes more.
+    Coded ones are decisions of an arithmetic decoder: ``low = 0``, ``high = 2^32 - 1``, ``code`` =
+    the first 4 bytes, most significant first (bytes that are not there are 0). A decision with
+    probability p: ``middle = low + floor((high - low) p / 2^16)``; it is 1 if ``code <= middle``,
+    and then ``high = middle`` and p grows by ``floor((2^16 - p) / 32)``; else
+    ``low = middle + 1`` and p shrinks by ``floor(p / 32)``. While low and high have the same top
+    byte, all three lose it: low takes a byte 0 behind it, high 255, code the next byte. All p
+    begin at 2^15. Let ``row`` be the last length of the folded shape (that of ``lorenzo``) if it
+    has two axes or more, ``plane`` the product of its last two lengths if it has three or more,
+    and b[k] = 0 for k < 0. Bits come in groups of ``m = min(16, n - i)``, with a row at most
+    ``max(row - 1, 1)``. If m > 1 and b[i - 2], b[i - 1], with a row b[i - row - 1] to
+    b[i - row + m], with a plane b[i - plane] to b[i - plane + m - 1] are all equal to v, a
+    decision with p number 256 + v says whether the m bits are v. If not, or if it was not asked,
+    each bit k of them is a decision with p number ``b[k - 2] + 2 b[k - 1] + 4 b[k - row - 1] +
+    8 b[k - row] + 16 b[k - row + 1] + 32 b[k - plane] + 64 b[k - plane - row] + 128 z[k]``:
+    without a row or plane its terms are 0, and z is the bit of ``zeros`` when signs are decoded
+    and that section is there, else 0. The decoder has then used up the section and 3 bytes more.
 
     Sources: Liang et al. 2018, "An efficient transformation scheme for lossy data compression
     with point-wise relative error bound" (the logarithm); Schraudolph 1999, "A fast, compact
-    approximation of the exponential function" (the bit pattern as a logarithm).
+    approximation of the exponential function" (the bit pattern as a logarithm); Rissanen and
+    Langdon 1981, "Universal modeling and coding" (bits in the context of their neighbours).
     """
 
     name: ClassVar[str] = "logarithm"

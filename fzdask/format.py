@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -295,6 +296,7 @@ def _described_dtype(text: bytes) -> np.dtype[Any]:
     return dtype
 
 
+@lru_cache(maxsize=1024)
 def _pack_shape(shape: tuple[int, ...]) -> bytes:
     """Number of axes, a bit for each that is not of length 1, and the lengths of those."""
     bits = sum(1 << k for k, n in enumerate(shape) if n != 1)
@@ -328,6 +330,7 @@ def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
     return BOUND_KINDS[kind], values[0], values[-1]
 
 
+@lru_cache(maxsize=1024)
 def _pack_stages(stages: tuple[StageEntry, ...]) -> bytes:
     out = [bytes([len(stages)])]
     for stage in stages:

@@ -11,6 +11,7 @@ so that the first value of a line costs once, not twice.
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
@@ -31,7 +32,7 @@ def new_state(dtype: Any, strides: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     What is in them does not matter: the first values of an axis have no history.
     """
     rows = (len(strides) + 1) * _ROW
-    rings = sum(int(s) for s in strides if s > HALO)
+    rings = sum([s for s in np.asarray(strides).tolist() if s > HALO])
     many = rows + rings
     memory = scratch(many, dtype) if rings else aligned_empty(many, dtype)
     return memory[:rows].reshape(-1, _ROW), memory[rows:]
@@ -62,6 +63,11 @@ def forward_tile(bufs, hist, strides, spans, pos, m, out):
             for i in range(m):
                 dst[i] = src[i] - old[i]
             start = -(pos % span)
+            if lead == 1:  # no loop for one value
+                start = start + span if start < 0 else start
+                while start < m:
+                    dst[start] = src[start]
+                    start += span
             while start < m:
                 for i in range(max(start, 0), min(start + lead, m)):
                     dst[i] = src[i]
@@ -154,10 +160,18 @@ def _inverse_near(src, dst, s, lead, span, pos, m):
     w = pos % span
     i = HALO
     end = HALO + m
+    if s == 1 and lead == 1 and span < 2 * LANES:  # as of the components of points
+        total = dst[HALO - 1]
+        for j in range(i, end):
+            total = src[j] + (total if w > 0 else 0)
+            dst[j] = total
+            w = w + 1 if w + 1 < span else 0
+        return
     while i < end:
         if w < lead:  # the first values of a span stand for themselves
             n = min(lead - w, end - i)
-            for j in range(i, i + n):
+            dst[i] = src[i]
+            for j in range(i + 1, i + n):
                 dst[j] = src[j]
         elif s == 1:
             n = min(span - w, end - i)

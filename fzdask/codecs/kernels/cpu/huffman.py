@@ -11,7 +11,7 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
 from fzdask.codecs.kernels.cpu.huffman_decode import WIDE_BOOK, decode
-from fzdask.codecs.kernels.cpu.lanes import FLAGS, differing
+from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
 from fzdask.codecs.kernels.cpu.symbols import (
     DIRECT,
     ESCAPE,
@@ -25,7 +25,6 @@ from fzdask.codecs.kernels.cpu.symbols import (
     exponent,
     extra_bits,
     symbol_of,
-    trailing_zeros,
 )
 
 __all__ = ["WIDE_BOOK", "coded_bits", "count_runs", "decode", "encode"]
@@ -53,7 +52,7 @@ def count_runs(z, wide, chunk, every, mode, counts):
             continue
         last = start - 1
         for i in range(start, end, FLAGS):
-            others = _others(z, i, end, mode)
+            others = flags_differing(z, i, end, mode)
             while others:
                 at = i + trailing_zeros(others)
                 others &= others - np.uint64(1)
@@ -74,17 +73,6 @@ def count_runs(z, wide, chunk, every, mode, counts):
     for run in range(1, FLAGS):
         counts[RUN + exponent(run)] += short[run]
     return taken
-
-
-@njit(nogil=True, cache=True)
-def _others(z, i, end, mode):
-    """Which of the next ``FLAGS`` values before ``end`` are not ``mode``, as bits."""
-    if end - i >= FLAGS:
-        return differing(z, i, mode)
-    flags = np.uint64(0)
-    for k in range(end - i):
-        flags |= np.uint64(z[i + k] != mode) << np.uint64(k)
-    return flags
 
 
 @njit(nogil=True, cache=True)
@@ -377,7 +365,7 @@ def _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w
     m = part.size
     last = -1
     for i in range(0, m, FLAGS):
-        others = _others(part, i, m, mode)
+        others = flags_differing(part, i, m, mode)
         while others:
             at = i + trailing_zeros(others)
             others &= others - np.uint64(1)

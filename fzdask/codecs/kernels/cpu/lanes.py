@@ -4,14 +4,24 @@ A compiler vectorises no loop whose input may be its own output, as in a running
 told. The functions name no machine's instruction, and the result is the same on each.
 """
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel, register_default
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-__all__ = ["FLAGS", "LANES", "add", "differing", "load", "running_sum", "store"]
+__all__ = [
+    "FLAGS",
+    "LANES",
+    "add",
+    "flags_differing",
+    "load",
+    "running_sum",
+    "store",
+    "trailing_zeros",
+]
 
 LANES = 16
 FLAGS = 64  # flags that fit an integer
@@ -99,7 +109,7 @@ def running_sum(typingctx, vector, before):
 
 
 @intrinsic
-def differing(typingctx, array, index, value):
+def _differing(typingctx, array, index, value):
     """Flags, as bits from the lowest, of the ``FLAGS`` elements that differ from a value."""
     bits = array.dtype.bitwidth
 
@@ -112,3 +122,24 @@ def differing(typingctx, array, index, value):
         return builder.bitcast(builder.icmp_unsigned("!=", vector, same), ir.IntType(64))
 
     return types.uint64(array, types.int64, types.int64), codegen
+
+
+@njit(nogil=True, cache=True)
+def flags_differing(array, i, end, value):
+    """Which of the next ``FLAGS`` elements before ``end`` differ from a value, as bits."""
+    if end - i >= FLAGS:
+        return _differing(array, i, value)
+    flags = np.uint64(0)
+    for k in range(end - i):
+        flags |= np.uint64(array[i + k] != value) << np.uint64(k)
+    return flags
+
+
+@intrinsic
+def trailing_zeros(typingctx, value):
+    """Zero bits below the lowest one of an unsigned integer of 64 bits, which is not 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen

@@ -27,8 +27,8 @@ _ZERO = np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q):
-    """Lattice of one tile; returns the number of values that it cannot hold."""
+def _quantize_exactly(x, bits, minus_zero, forced, inv, step, bound, limit, q, flags):
+    """Lattice of a few values; flags and number of those that it cannot hold."""
     count = 0
     for i in range(x.size):
         v = np.float64(x[i])
@@ -38,7 +38,13 @@ def _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q):
         y = np.float64(x.dtype.type(r * step))
         kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
         q[i] = np.int64(r)
+        flags[i] = np.uint8(not kept)
         count += np.int64(not kept)
+    if forced.size:
+        count = 0
+        for i in range(x.size):
+            flags[i] |= forced[i]
+            count += np.int64(flags[i])
     return count
 
 
@@ -62,49 +68,27 @@ def _quantize_near(x, bits, minus_zero, inv, q):
 
 
 @njit(nogil=True, cache=True)
-def _quantize_parts(x, bits, minus_zero, inv, step, bound, limit, q):
-    """As :func:`_quantize_tile`, in binary32 where that will do."""
-    count = 0
-    single = np.float32(inv)
-    for start in range(0, x.size, PART):
-        end = min(start + PART, x.size)
-        part = x[start:end]
-        patterns = bits[start:end]
-        if not _quantize_near(part, patterns, minus_zero, single, q[start:end]):
-            count += _quantize_tile(
-                part, patterns, minus_zero, inv, step, bound, limit, q[start:end]
-            )
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _flag_outliers(x, bits, minus_zero, forced, inv, step, bound, limit, flags):
-    """The values that :func:`_quantize_tile` counted, and the forced ones."""
-    count = 0
-    for i in range(x.size):
-        v = np.float64(x[i])
-        r = np.rint(v * inv)
-        inside = np.abs(r) <= limit
-        y = np.float64(x.dtype.type(r * step))
-        kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
-        if forced.size:
-            kept &= forced[i] == 0
-        flags[i] = np.uint8(not kept)
-        count += np.int64(not kept)
-    return count
-
-
-@njit(nogil=True, cache=True)
 def _lattice_tile(
     x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, state, runs, values
 ):  # fmt: skip
-    """Lattice of one tile, outliers taken out."""
-    if x.itemsize == 4 and FARTHEST_INV > inv > 1 / FARTHEST_INV:
-        count = _quantize_parts(x, bits, minus_zero, inv, step, bound, limit, q)
-    else:
-        count = _quantize_tile(x, bits, minus_zero, inv, step, bound, limit, q)
-    if count or forced.size:
-        count = _flag_outliers(x, bits, minus_zero, forced, inv, step, bound, limit, flags)
+    """Lattice of one tile, outliers taken out; in binary32 where that will do."""
+    single = np.float32(inv)
+    near = x.itemsize == 4 and FARTHEST_INV > inv > 1 / FARTHEST_INV and forced.size == 0
+    count = 0
+    here = 0
+    for start in range(0, x.size, PART):
+        end = min(start + PART, x.size)
+        # Outliers come together: after some, the cheap way is not tried.
+        if near and here == 0 and _quantize_near(
+            x[start:end], bits[start:end], minus_zero, single, q[start:end]
+        ):  # fmt: skip
+            flags[start:end] = 0
+            continue
+        here = _quantize_exactly(
+            x[start:end], bits[start:end], minus_zero, forced[start:end], inv, step, bound, limit,
+            q[start:end], flags[start:end],
+        )  # fmt: skip
+        count += here
     collect(count, flags, bits, q, state, runs, values)
 
 

@@ -6,6 +6,8 @@ Positions are pairs of variable-length integers (LEB128): inliers before a run, 
 import numpy as np
 from numba import njit
 
+from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
+
 # Fields of the state that travels through the tiles of one array.
 BYTES, VALUES, GAP, RUN, LAST = range(5)
 STATE = 5
@@ -41,18 +43,37 @@ def collect(count, flags, bits, q, state, runs, values):
         state[LAST] = np.int64(q[m - 1])
         return
     at = state[VALUES]
-    for i in range(m):
-        if flags[i]:
-            values[at] = bits[i]
-            at += 1
-            q[i] = state[LAST]
-            state[RUN] += 1
+    i = 0
+    ones = np.uint64(0)
+    left = 0  # flags in ``ones``
+    while i < m:
+        if left == 0:
+            left = min(FLAGS, m - i)
+            ones = flags_differing(flags, i, m, 0)
+        if ones & np.uint64(1):
+            n = min(trailing_ones(ones), left)
+            last = state[LAST]
+            for j in range(n):
+                values[at + j] = bits[i + j]
+            for j in range(n):
+                q[i + j] = last
+            at += n
+            state[RUN] += n
         else:
-            if state[RUN] > 0:
-                finish(state, runs)
-            state[GAP] += 1
-            state[LAST] = np.int64(q[i])
+            n = min(trailing_zeros(ones), left) if ones else left
+            finish(state, runs)
+            state[GAP] += n
+            state[LAST] = np.int64(q[i + n - 1])
+        ones = ones >> np.uint64(n) if n < FLAGS else np.uint64(0)
+        left -= n
+        i += n
     state[VALUES] = at
+
+
+@njit(nogil=True, cache=True)
+def trailing_ones(flags):
+    """One bits below the lowest zero."""
+    return FLAGS if ~flags == np.uint64(0) else trailing_zeros(~flags)
 
 
 @njit(nogil=True, cache=True)

@@ -8,9 +8,28 @@ from fzdask.codecs.kernels.cpu.symbols import ALPHABET, exponent, extra_bits, sy
 _FRACTION = 8  # bits after the point of the integer logarithm
 
 
+def _small_logarithms(many):
+    """:func:`log2_fixed` of the numbers below ``many`` (of 0: 0)."""
+    values = np.maximum(np.arange(many, dtype=np.uint64), np.uint64(1))
+    result = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1
+    mantissa = (values << np.uint64(31)) >> result.astype(np.uint64)
+    for _ in range(_FRACTION):
+        mantissa = (mantissa * mantissa) >> np.uint64(31)
+        carry = mantissa >> np.uint64(32)
+        mantissa >>= carry
+        result = result << 1 | carry.astype(np.int64)
+    return result
+
+
+_SMALL = 2049  # of a count in a sample of the usual sizes the logarithm is looked up
+_LOG2 = _small_logarithms(_SMALL)
+
+
 @njit(nogil=True, cache=True)
 def log2_fixed(value):
     """log2 in units of 2**-8, by repeated squaring: integers only, alike on every machine."""
+    if value < _SMALL:
+        return _LOG2[value]
     e = exponent(value)
     mantissa = (np.uint64(value) << np.uint64(31)) >> np.uint64(e)  # in [2**31, 2**32)
     result = np.int64(e)

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 __all__ = ["aligned_empty", "reserve", "scratch"]
 
 KEPT = 1 << 25  # bytes that a thread keeps
-SMALLEST = 1 << 15  # smaller blocks come as quickly from the allocator
+SMALLEST = 1 << 18  # smaller blocks come more quickly from the allocator, which keeps them
 SPARE = 1 << 20  # a reserve above this is better not kept: it is hardly ever touched
 ALIGNED = 64  # bytes of a cache line: a vector that crosses two takes twice as long
 

@@ -41,16 +41,6 @@ def _leading_zeros(typingctx, value):
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic
-def trailing_zeros(typingctx, value):
-    """Zero bits below the lowest one of an unsigned integer of 64 bits, which is not 0."""
-
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), codegen
-
-
 @njit(nogil=True, cache=True)
 def exponent(value):
     """floor(log2(value)) of a positive 64-bit integer."""

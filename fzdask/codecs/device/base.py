@@ -21,6 +21,8 @@ class DeviceStage(ABC):
     """The stage whose bytes these are."""
     encodes: ClassVar[bool] = True
     """Whether there are kernels for encoding, too."""
+    absorbs: ClassVar[tuple[type[Stage], ...]] = ()
+    """Stages without parameters that, right before this one, it does on the way."""
 
     @abstractmethod
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:

@@ -65,13 +65,12 @@ class SignMagnitudeOnDevice(_Codes):
 
 
 class FixedLengthOnDevice(DeviceStage):
-    """``fixed_length``."""
+    """``fixed_length``; it zigzags what it reads and writes, so that the stage before need not."""
 
     of = FixedLength
+    absorbs = (Zigzag,)
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
-        if form.dtype.kind == "i":
-            data = codes.encode(device, "zigzag", data)
         packed = fixed_length.pack(device, data, stage.block, stage.outlier)
         sections = {"units": packed.present, "widths": packed.entries.view(np.uint8)}
         if stage.outlier:
@@ -107,14 +106,13 @@ class FixedLengthOnDevice(DeviceStage):
             device.upload(np.zeros(0, np.uint8) if firsts is None else firsts),
             device.upload(present),
         )
-        dtype = np.dtype(f"u{form.dtype.itemsize}")
-        out = fixed_length.unpack(device, packed, form.size, block, apart, dtype)
+        out = fixed_length.unpack(device, packed, form.size, block, apart, form.dtype)
         if out is None:
             raise FormatError(
                 "fzdask stream: fixed_length: planes or first codes are not as many as said; "
                 "it is damaged."
             )
-        return out if form.dtype.kind == "u" else codes.decode(device, "zigzag", out)
+        return out
 
 
 class BitshuffleOnDevice(DeviceStage):

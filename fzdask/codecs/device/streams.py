@@ -80,8 +80,11 @@ def encode_sections(
     params: list[bytes] = []
     sections: list[Section] = []
     chain = pipeline.array_stages
+    assert ready.job is not None
     for at, (stage, kernels) in enumerate(zip(chain, stages, strict=True)):
-        assert ready.job is not None
+        if at + 1 < len(chain) and isinstance(stage, stages[at + 1].absorbs):
+            params.append(b"")  # the next stage gets this one's input
+            continue
         result = kernels.encode(device, stage, data, form, ready.job)
         form = stage.form_after(form, result.params)
         params.append(result.params)
@@ -157,8 +160,14 @@ def _decode(
     main, sides = pipeline._unwrap_all(forms[0], header.sections, blobs)
     data = device.upload(_typed(main, forms[-1]))
     known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
-    for at in range(len(chain) - 1, -1, -1):
-        data = stages[at].decode(device, chain[at], data, forms[at], params[at], sides[at], known)
+    at = len(chain)
+    while at > 0:
+        at -= 1
+        kernels, stage, sections = stages[at], chain[at], sides[at]
+        given = params[at]
+        if at > 0 and isinstance(chain[at - 1], kernels.absorbs):
+            at -= 1
+        data = kernels.decode(device, stage, data, forms[at], given, sections, known)
     return data
 
 

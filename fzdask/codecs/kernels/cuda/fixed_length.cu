@@ -37,25 +37,30 @@ template <class C> __device__ C warp_or(C v) {
 }
 
 // A lane's codes of a block of SIZE; with 64 there are two. Lanes behind a block of 16 have none.
+// Integers that are no codes yet (`is_signed`) are zigzagged on the way.
 template <u32 SIZE, class C> struct Codes {
   C low, high;
-  __device__ Codes(const C *codes, u64 n, u64 start) : low(0), high(0) {
+  __device__ Codes(const C *codes, u64 n, u64 start, u32 is_signed) : low(0), high(0) {
     u64 i = start + lane_of();
     if (lane_of() < SIZE && i < n) low = codes[i];
     if (SIZE == 64 && i + 32 < n) high = codes[i + 32];
+    if (is_signed) {
+      low = static_cast<C>(zigzag(low));
+      high = static_cast<C>(zigzag(high));
+    }
   }
 };
 
 // Width classes and, where first codes are apart, their bytes; planes and bytes of each unit.
 template <u32 SIZE, class C>
-__device__ void widths(const C *codes, u64 n, u64 units, u32 apart, u16 *heads, u16 *lengths,
-                       u32 *planes, u32 *firsts, u32 *present) {
+__device__ void widths(const C *codes, u64 n, u32 is_signed, u64 units, u32 apart, u16 *heads,
+                       u16 *lengths, u32 *planes, u32 *firsts, u32 *present) {
   u64 unit = static_cast<u64>(blockIdx.x) * WARPS + warp_of();
   if (unit >= units) return;
   u32 head = 0, length = 0, many = 0, bytes = 0;
 #pragma unroll
   for (u32 k = 0; k < BLOCKS; k++) {
-    Codes<SIZE, C> mine(codes, n, (unit * BLOCKS + k) * SIZE);
+    Codes<SIZE, C> mine(codes, n, (unit * BLOCKS + k) * SIZE, is_signed);
     if (apart) {
       u32 count = (bits_in(__shfl_sync(ALL, mine.low, 0)) + 7) / 8;
       length |= count << (4 * k);
@@ -75,8 +80,8 @@ __device__ void widths(const C *codes, u64 n, u64 units, u32 apart, u16 *heads, 
 }
 
 template <u32 SIZE, class C>
-__device__ void pack(const C *codes, u64 n, u64 units, u32 apart, const u16 *heads,
-                     const u16 *lengths, const u64 *plane_places, const u64 *first_places,
+__device__ void pack(const C *codes, u64 n, u32 is_signed, u64 units, u32 apart,
+                     const u16 *heads, const u16 *lengths, const u64 *plane_places, const u64 *first_places,
                      const u64 *places, typename PlaneOf<SIZE>::type *planes, u8 *firsts,
                      u16 *kept) {
   typedef typename PlaneOf<SIZE>::type Plane;
@@ -91,7 +96,7 @@ __device__ void pack(const C *codes, u64 n, u64 units, u32 apart, const u16 *hea
     if (apart) entry[1] = static_cast<u16>(length);
   }
   for (u32 k = 0; k < BLOCKS; k++) {
-    Codes<SIZE, C> mine(codes, n, (unit * BLOCKS + k) * SIZE);
+    Codes<SIZE, C> mine(codes, n, (unit * BLOCKS + k) * SIZE, is_signed);
     if (apart) {
       C first = __shfl_sync(ALL, mine.low, 0);
       u32 count = length >> (4 * k) & 15;
@@ -159,8 +164,8 @@ __device__ void unit_sizes(const u16 *kept, const u32 *flags, const u64 *places,
 template <u32 SIZE, class C>
 __device__ void unpack(const typename PlaneOf<SIZE>::type *planes, const u8 *firsts,
                        const u16 *kept, const u32 *flags, const u64 *places,
-                       const u64 *plane_places, const u64 *first_places, u64 n, u64 units,
-                       u32 apart, C *codes) {
+                       const u64 *plane_places, const u64 *first_places, u64 n, u32 is_signed,
+                       u64 units, u32 apart, C *codes) {
   u64 unit = static_cast<u64>(blockIdx.x) * WARPS + warp_of();
   if (unit >= units) return;
   u32 head = 0, length = 0;
@@ -189,6 +194,10 @@ __device__ void unpack(const typename PlaneOf<SIZE>::type *planes, const u8 *fir
       for (u32 j = 0; j < count; j++) low |= static_cast<C>(firsts[first_at + j]) << (8 * j);
     }
     first_at += count;
+    if (is_signed) {
+      low = static_cast<C>(unzigzag(low));
+      high = static_cast<C>(unzigzag(high));
+    }
     u64 i = (unit * BLOCKS + k) * SIZE + lane_of();
     if (lane_of() < SIZE && i < n) codes[i] = low;
     if (SIZE == 64 && i + 32 < n) codes[i + 32] = high;
@@ -196,24 +205,26 @@ __device__ void unpack(const typename PlaneOf<SIZE>::type *planes, const u8 *fir
 }
 
 #define CODER(size, P, w, C)                                                                     \
-  KERNEL widths_##size##_##w(const C *codes, u64 n, u64 units, u32 apart, u16 *heads,            \
-                             u16 *lengths, u32 *planes, u32 *firsts, u32 *present) {             \
-    widths<size, C>(codes, n, units, apart, heads, lengths, planes, firsts, present);            \
+  KERNEL widths_##size##_##w(const C *codes, u64 n, u32 is_signed, u64 units, u32 apart,         \
+                             u16 *heads, u16 *lengths, u32 *planes, u32 *firsts,                 \
+                             u32 *present) {                                                     \
+    widths<size, C>(codes, n, is_signed, units, apart, heads, lengths, planes, firsts, present); \
   }                                                                                              \
   EXPORT(widths_##size##_##w)                                                                    \
-  KERNEL pack_##size##_##w(const C *codes, u64 n, u64 units, u32 apart, const u16 *heads,        \
-                           const u16 *lengths, const u64 *plane_places,                          \
+  KERNEL pack_##size##_##w(const C *codes, u64 n, u32 is_signed, u64 units, u32 apart,           \
+                           const u16 *heads, const u16 *lengths, const u64 *plane_places,        \
                            const u64 *first_places, const u64 *places, P *planes, u8 *firsts,    \
                            u16 *kept) {                                                          \
-    pack<size, C>(codes, n, units, apart, heads, lengths, plane_places, first_places, places,    \
-                  planes, firsts, kept);                                                         \
+    pack<size, C>(codes, n, is_signed, units, apart, heads, lengths, plane_places, first_places, \
+                  places, planes, firsts, kept);                                                 \
   }                                                                                              \
   EXPORT(pack_##size##_##w)                                                                      \
   KERNEL unpack_##size##_##w(const P *planes, const u8 *firsts, const u16 *kept,                 \
                              const u32 *flags, const u64 *places, const u64 *plane_places,       \
-                             const u64 *first_places, u64 n, u64 units, u32 apart, C *codes) {   \
-    unpack<size, C>(planes, firsts, kept, flags, places, plane_places, first_places, n, units,   \
-                    apart, codes);                                                               \
+                             const u64 *first_places, u64 n, u32 is_signed, u64 units,           \
+                             u32 apart, C *codes) {                                              \
+    unpack<size, C>(planes, firsts, kept, flags, places, plane_places, first_places, n,          \
+                    is_signed, units, apart, codes);                                             \
   }                                                                                              \
   EXPORT(unpack_##size##_##w)
 #define CODERS(w, C)                                                                             \

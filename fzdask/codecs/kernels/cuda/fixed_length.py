@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
+from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks
 from fzdask.codecs.kernels.cuda.scan import exclusive_sum
 
 __all__ = ["Planes", "pack", "unpack"]
@@ -39,12 +39,15 @@ class Planes:
 
 
 def pack(device: Device, codes: Any, block: int, apart: bool) -> Planes:
-    """Pack codes of 32 or 64 bits in blocks of 16, 32 or 64."""
+    """Pack codes of 32 or 64 bits in blocks of 16, 32 or 64; signed integers are zigzagged."""
     units = blocks(codes.size, BLOCKS * block)
-    name = f"{block}_{suffix(codes.dtype)}"
+    itemsize = codes.dtype.itemsize
+    name = f"{block}_u{itemsize}"
+    is_signed = np.uint32(codes.dtype.kind == "i")
     heads, lengths = device.empty(units, np.uint16), device.empty(units, np.uint16)
     many, some, flags = (device.empty(units, np.uint32) for _ in range(3))
-    args = (codes, np.uint64(codes.size), np.uint64(units), np.uint32(apart), heads, lengths)
+    count = np.uint64(codes.size)
+    args = (codes, count, is_signed, np.uint64(units), np.uint32(apart), heads, lengths)
     grid = blocks(units, WARPS)
     device.launch("fixed_length", f"widths_{name}", grid, BLOCK, *args, many, some, flags)
     places = [exclusive_sum(device, sizes) for sizes in (many, some, flags)]
@@ -64,10 +67,12 @@ def pack(device: Device, codes: Any, block: int, apart: bool) -> Planes:
 
 
 def unpack(device: Device, packed: Planes, size: int, block: int, apart: bool, dtype: Any) -> Any:
-    """The codes, or None where planes or first codes are not as many as the entries say.
+    """The codes (of a signed dtype: the integers), or None where the entries do not fit the rest.
 
     There must be as many entries as units are present.
     """
+    dtype = np.dtype(dtype)
+    out_size = dtype.itemsize
     units = blocks(size, BLOCKS * block)
     flags, many, some = (device.empty(units, np.uint32) for _ in range(3))
     count = np.uint64(units)
@@ -77,7 +82,7 @@ def unpack(device: Device, packed: Planes, size: int, block: int, apart: bool, d
     bad = device.zeros(1, np.uint32)
     entries = packed.entries if packed.entries.size else device.zeros(2, np.uint16)
     device.launch(
-        "fixed_length", f"unit_sizes_{suffix(dtype)}", grid, BLOCK,
+        "fixed_length", f"unit_sizes_u{out_size}", grid, BLOCK,
         entries, flags, places, count, np.uint32(apart), many, some, bad,
     )  # fmt: skip
     plane_places, first_places = exclusive_sum(device, many), exclusive_sum(device, some)
@@ -86,10 +91,10 @@ def unpack(device: Device, packed: Planes, size: int, block: int, apart: bool, d
         return None
     out = device.empty(size, dtype)
     device.launch(
-        "fixed_length", f"unpack_{block}_{suffix(dtype)}", blocks(units, WARPS), BLOCK,
+        "fixed_length", f"unpack_{block}_u{out_size}", blocks(units, WARPS), BLOCK,
         packed.planes if totals[0] else device.zeros(1, packed.planes.dtype),
         packed.firsts if totals[1] else device.zeros(1, np.uint8),
         entries, flags, places, plane_places, first_places,
-        np.uint64(size), count, np.uint32(apart), out,
+        np.uint64(size), np.uint32(dtype.kind == "i"), count, np.uint32(apart), out,
     )  # fmt: skip
     return out

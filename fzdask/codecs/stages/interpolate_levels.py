@@ -203,7 +203,7 @@ class Attempt:
 
 def outlier_sections(flags: NDArray[np.uint8], bits: NDArray[Any]) -> dict[str, Section]:
     """Runs and bits of the flagged values, if any."""
-    places = np.flatnonzero(flags)
+    places = np.flatnonzero(flags.view(np.bool_))
     count = places.size
     if not count:
         return {}
@@ -214,21 +214,23 @@ def outlier_sections(flags: NDArray[np.uint8], bits: NDArray[Any]) -> dict[str, 
     return {"outlier_runs": runs[: state[outliers.BYTES]].copy(), "outliers": values.view(np.uint8)}
 
 
-def _several(active: int) -> list[int]:
+@lru_cache(maxsize=16)
+def _several(active: int) -> tuple[int, ...]:
     """Classes of a level with more than one odd axis, in the order of coding."""
-    return [int(p) for p in classes.CLASS_ORDER if not p & ~active and p & (p - 1)]
+    order = classes.CLASS_ORDER.tolist()
+    return tuple(p for p in order if not p & ~active and p & (p - 1))
 
 
 def pack_levels(plans: NDArray[np.int64]) -> bytes:
     """The section ``levels``, finest level first."""
     out = bytearray()
-    for plan in plans:
-        active = int(plan[classes.ACTIVE])
-        axes = range(classes.AXES)
-        out.append(active | (16 - int(plan[classes.CELL])) << 4)
-        out.append(sum(int(plan[classes.SPLINE + d]) << 2 * d for d in axes))
-        nibbles = [int(plan[classes.WEIGHT + d]) for d in axes]
-        nibbles += [int(plan[classes.WAY + p]) for p in _several(active)]
+    for plan in plans.tolist():
+        active = plan[classes.ACTIVE]
+        splines = plan[classes.SPLINE : classes.SPLINE + classes.AXES]
+        out.append(active | (16 - plan[classes.CELL]) << 4)
+        out.append(sum(spline << 2 * d for d, spline in enumerate(splines)))
+        nibbles = plan[classes.WEIGHT : classes.WEIGHT + classes.AXES]
+        nibbles += [plan[classes.WAY + p] for p in _several(active)]
         nibbles += [0] * (len(nibbles) % 2)
         out += bytes(a | b << 4 for a, b in zip(nibbles[::2], nibbles[1::2], strict=True))
     return bytes(out)

@@ -36,6 +36,7 @@ from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, z
 PIECE = 64  # longest part of a row that a sample takes
 SAMPLE = 1024  # values per look at a spline or a way to weight
 AXIS_SAMPLE = 4096  # values per look at an axis, at most
+AXIS_RUN = 8  # of which so many lie side by side
 MULTIPLIER, INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
 IN_TURN = np.array([CUBIC, LINEAR, NATURAL, SEXTIC], np.int64)  # the first of equals wins
 FAR = 2.0**40  # errors of more cells than that all count alike
@@ -78,36 +79,43 @@ def code_bits(codes, length, counts):
 
 @njit(nogil=True, cache=True)
 def _axis_codes(x, grid, axis, apart, cell, codes):
-    """Errors, in cells, of interpolating between points ``2 * apart`` apart along an axis."""
+    """Errors, in cells, of interpolating between points ``2 * apart`` apart along an axis.
+
+    They are looked at in runs of neighbours in memory.
+    """
     stride = np.int64(1)
     for d in range(axis + 1, AXES):
         stride *= grid[d]
     n = grid[axis]
     per_line = (n - 1) // (2 * apart)  # odd multiples of `apart` with a neighbour on both sides
     points = x.size // n * per_line
-    samples = min(codes.size, points)
+    places = min(max(codes.size // AXIS_RUN, 1), points)
+    near, far = apart * stride, 3 * apart * stride
     used = 0
     random = np.uint64(1)
-    for k in range(samples):
-        low = k * points // samples
+    for k in range(places):
+        low = k * points // places
         random = random * MULTIPLIER + INCREMENT
-        room = np.uint64((k + 1) * points // samples - low)
+        room = np.uint64((k + 1) * points // places - low)
         at = low + np.int64((random >> np.uint64(33)) % room)
         line = at // per_line
         i = apart * (2 * (at % per_line) + 1)
-        base = line // stride * stride * n + line % stride
-        left = np.float64(x[base + (i - apart) * stride])
-        right = np.float64(x[base + (i + apart) * stride])
-        if i >= 3 * apart and i + 3 * apart < n:
-            far_left = np.float64(x[base + (i - 3 * apart) * stride])
-            far_right = np.float64(x[base + (i + 3 * apart) * stride])
-            p = 0.5625 * (left + right) - 0.0625 * (far_left + far_right)
-        else:
-            p = 0.5 * (left + right)
-        r = np.rint((np.float64(x[base + i * stride]) - p) / cell)
-        if np.abs(r) <= FAR:  # False for NaN
-            codes[used] = np.int64(r)
-            used += 1
+        inner = line % stride
+        place = (line - inner) * n + inner + i * stride
+        run = min(per_line - at % per_line if axis == AXES - 1 else stride - inner, AXIS_RUN)
+        for _ in range(run):
+            p = 0.5 * (np.float64(x[place - near]) + np.float64(x[place + near]))
+            if i >= 3 * apart and i + 3 * apart < n:
+                p = 1.125 * p - 0.0625 * (np.float64(x[place - far]) + np.float64(x[place + far]))
+            r = np.rint((np.float64(x[place]) - p) / cell)
+            if np.abs(r) <= FAR:  # False for NaN
+                codes[used] = np.int64(r)
+                used += 1
+            if axis == AXES - 1:
+                i += 2 * apart
+                place += 2 * apart
+            else:
+                place += 1
     return used
 
 

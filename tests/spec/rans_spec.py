@@ -70,21 +70,22 @@ def distances(shape, group):
     return row if row + 1 < group else 0, plane if plane < group else 0
 
 
-def levels(part, row, plane):
-    """Context level of every value of a group."""
-
-    def near(k):
-        return min(abs(part[k]), 255) if k >= 0 else 0
-
+def context(part, row, plane):
+    """Context level of every value of a group, and the value to code."""
+    weights = {1: 2, 2: 1}
+    if row:
+        for distance, weight in ((row, 2), (row + 1, 1), (row - 1, 1)):
+            weights[distance] = weights.get(distance, 0) + weight
+    if plane:
+        weights[plane] = weights.get(plane, 0) + 2
     out = []
-    for i in range(len(part)):
-        a = 2 * near(i - 1) + near(i - 2)
-        if row:
-            a += 2 * near(i - row) + near(i - row - 1) + near(i - row + 1)
-        if plane:
-            a += 2 * near(i - plane)
+    for i, r in enumerate(part):
+        around = [(min(max(part[i - d], -255), 255), w) for d, w in weights.items() if d <= i]
+        a = sum(w * abs(v) for v, w in around)
         e = a.bit_length() - 1
-        out.append(a if a < 4 else 2 * e + (a >> (e - 1)) % 2)
+        level = a if a < 4 else 2 * e + (a >> (e - 1)) % 2
+        leaning = sum(w * v for v, w in around)
+        out.append((level, -r if leaning < 0 and abs(r) <= 255 else r))
     return out
 
 
@@ -127,7 +128,9 @@ def encode(residuals, shape, exponent, bits, mask):
     row, plane = distances(shape, group)
     class_of = [(mask & ((2 << level) - 1)).bit_count() for level in range(LEVELS)]
     if mask:
-        classes = [[class_of[level] for level in levels(part, row, plane)] for part in parts]
+        seen = [context(part, row, plane) for part in parts]
+        classes = [[class_of[level] for level, _ in part] for part in seen]
+        parts = [[r for _, r in part] for part in seen]
     else:
         classes = [[0] * len(part) for part in parts]
     counts = [[0] * RARE for _ in range(mask.bit_count() + 1)]

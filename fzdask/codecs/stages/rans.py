@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,7 +79,9 @@ class Rans(ArrayStage):
     1 left out, of more than four the first folded); terms with ``R`` count if there are two axes
     and ``R + 1`` is less than a group, those with ``P`` if there are three and ``P`` is. The level
     is ``a`` below 4, else ``2 e`` plus the bit below the leading one of ``a``, of which ``e`` is
-    the exponent. Its class is that of the nearest level below that begins one.
+    the exponent. Its class is that of the nearest level at or below it that begins one. If the
+    same sum of residuals, clipped to 255, instead of magnitudes is negative, a zigzagged value from
+    1 to 510 is coded as that of the other sign.
 
     Sources
     -------
@@ -112,7 +114,7 @@ class Rans(ArrayStage):
         coded = data if isinstance(data, Symbols) else Symbols.of(data)
         size = coded.z.size
         exponent = self._exponent(size)
-        firsts, levels, counts = self._classes(coded, form, exponent)
+        coded, firsts, levels, counts = self._classes(coded, form, exponent)
         params = bytes([exponent, BITS if firsts.size == 1 else CONTEXT_BITS])
         if firsts.size > 1:
             mask = sum(1 << int(first) for first in firsts[1:])
@@ -143,19 +145,22 @@ class Rans(ArrayStage):
 
     def _classes(
         self, coded: Symbols, form: Form, exponent: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
-        """First level of each class, level of each value, symbol counts of each class."""
-        plain = np.zeros(1, np.int64), NO_LEVELS, coded.counts[None, : frequencies.RARE]
+    ) -> tuple[Symbols, NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
+        """What to code, first level of each class, level of each value, counts of each class."""
+        plain = coded, np.zeros(1, np.int64), NO_LEVELS, coded.counts[None, : frequencies.RARE]
         if self.contexts == 1:
             return plain
         group = 1 << exponent
         row, plane = _neighbours(form, group)
-        near = np.zeros(max(plane, row + 1, 2) + group, np.uint8)
+        near = np.zeros(max(plane, row + 1, 2) + group, np.int32)
         levels = np.empty(coded.z.size, np.uint8)
+        leaning = np.empty(coded.z.size, np.uint16)
         counts = np.zeros((contexts.LEVELS, frequencies.RARE), np.int64)
-        contexts.classify(coded.z, coded.wide, group, row, plane, near, levels, counts)
+        contexts.classify(coded.z, coded.wide, group, row, plane, near, levels, leaning, counts)
         firsts = contexts.merge(counts, self.contexts, ENTRY)
-        return (firsts, levels, counts[: firsts.size]) if firsts.size > 1 else plain
+        if firsts.size == 1:
+            return plain
+        return replace(coded, z=leaning), firsts, levels, counts[: firsts.size]
 
     def form_after(self, form: Form, params: bytes) -> Form:
         _read_params(params, form)
@@ -195,7 +200,7 @@ class Rans(ArrayStage):
         else:
             row, plane = _neighbours(form, group)
             width = max(plane, row + 1, 2) + group
-            near = np.zeros(contexts.LANES * width, np.uint8)
+            near = np.zeros(contexts.LANES * width, np.int32)
             table = contexts.class_table(firsts)
             sound = contexts.decode(
                 words, starts, group, row, plane, near, table, bits, slots, places, out

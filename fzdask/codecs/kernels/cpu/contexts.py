@@ -1,7 +1,9 @@
 """Which static table codes a residual: a class of the magnitudes already known around it.
 
 Neighbours lie at fixed distances in the flat order: the two before, three in the row above, one
-in the plane before. What lies before the group counts as 0, so groups stay independent.
+in the plane before. What lies before the group counts as 0, so groups stay independent. Where
+they lean to negative residuals, that of a value is coded with the other sign: one table
+then serves both ways of leaning.
 """
 
 import numpy as np
@@ -15,6 +17,7 @@ MOST = 255  # of a magnitude, so that it fits 8 bits
 WEIGHTS = 9  # of all neighbours together
 LEVELS = 23
 LANES = 4  # groups decoded in step
+BLOCK = 1024  # values classified at once
 
 
 @njit(nogil=True, cache=True)
@@ -31,49 +34,78 @@ def level_table():
 
 
 @njit(nogil=True, cache=True)
-def _magnitude(z):
-    """Magnitude of a zigzagged residual, at most ``MOST``."""
-    return np.uint8(min((z + np.uint64(1)) >> np.uint64(1), np.uint64(MOST)))
+def _kept(z):
+    """A residual of at most ``MOST`` in magnitude, times 2**16, plus its magnitude.
+
+    Sums of such numbers have both sums, and no carry between them.
+    """
+    z = np.int64(min(z, np.uint64(2 * MOST)))
+    r = (z >> 1) ^ -(z & 1)
+    return np.int32((r << 16) + abs(r))
 
 
 @njit(nogil=True, cache=True)
-def _around(near, at, row, plane):
-    """Weighted sum of the magnitudes around ``near[at]``; unsigned throughout."""
-    one, two = np.uint64(1), np.uint64(2)
-    total = (np.uint64(near[at - one]) << one) + np.uint64(near[at - two])
+def _mirrored(u, total):
+    """A zigzagged residual with the other sign if ``total`` is negative and both are direct."""
+    one = np.uint64(1)  # no branch: which way it goes cannot be foreseen
+    turn = np.uint64(total < 0) & np.uint64(u - one < np.uint64(DIRECT - 2))
+    return ((u - turn) ^ turn) + turn
+
+
+@njit(nogil=True, cache=True)
+def _sums(near, first, row, plane, sums):
+    """Weighted sums around every value from ``near[first]`` on, as :func:`_kept` keeps them."""
+    for i in range(sums.size):
+        sums[i] = 2 * near[first + i - 1] + near[first + i - 2]
     if row:
-        above = at - row
-        total += np.uint64(near[above - one]) + np.uint64(near[above + one])
-        total += np.uint64(near[above]) << one
+        above = first - row
+        for i in range(sums.size):
+            sums[i] += 2 * near[above + i] + near[above + i - 1] + near[above + i + 1]
     if plane:
-        total += np.uint64(near[at - plane]) << one
-    return total
+        behind = first - plane
+        for i in range(sums.size):
+            sums[i] += 2 * near[behind + i]
 
 
 @njit(nogil=True, cache=True)
-def classify(z, wide, group, row, plane, near, levels, counts):
+def classify(z, wide, group, row, plane, near, levels, mirrored, counts):
     """Context level of every value, and how often each symbol occurs at each level.
 
-    ``near`` holds a group behind as many zeros as neighbours reach back.
+    ``near`` holds a group behind as many zeros as neighbours reach back. ``mirrored`` gets the
+    zigzagged residuals with the signs that their neighbours lean to; counts are of those.
     """
     table = level_table()
-    row, plane = np.uint64(row), np.uint64(plane)
     pad = near.size - group
+    sums = np.empty(BLOCK, np.int32)
     used = 0
     for start in range(0, z.size, group):
-        for i in range(start, min(z.size, start + group)):
-            at = np.uint64(i - start + pad)
-            level = table[_around(near, at, row, plane)]
-            u = np.uint64(z[i])
-            near[at] = _magnitude(u)
-            levels[i] = level
-            if u < np.uint64(DIRECT):
-                counts[np.uint64(level), u] += 1
-            else:
-                if u == np.uint64(WIDE):
-                    u = wide[used]
-                    used += 1
-                counts[level, symbol_of(u)] += 1
+        end = min(z.size, start + group)
+        for i in range(start, end):
+            near[pad + i - start] = _kept(np.uint64(z[i]))
+        for first in range(start, end, BLOCK):
+            n = min(BLOCK, end - first)
+            _sums(near, pad + first - start, row, plane, sums[:n])
+            its_levels, its_z = levels[first : first + n], mirrored[first : first + n]
+            given = z[first : first + n]
+            for k in range(n):
+                its_levels[k] = table[np.uint64(sums[k] & 0xFFFF)]
+                its_z[k] = _mirrored(np.uint64(given[k]), sums[k])
+            used = _count(its_levels, its_z, wide, used, counts)
+
+
+@njit(nogil=True, cache=True)
+def _count(levels, z, wide, used, counts):
+    """Add the symbols of some values, by level; how many wide values are used."""
+    for k in range(z.size):
+        u = np.uint64(z[k])
+        if u < np.uint64(DIRECT):
+            counts[np.uint64(levels[k]), u] += 1
+        else:
+            if u == np.uint64(WIDE):
+                u = wide[used]
+                used += 1
+            counts[np.uint64(levels[k]), symbol_of(u)] += 1
+    return used
 
 
 @njit(nogil=True, cache=True)
@@ -158,13 +190,13 @@ def decode(words, firsts, group, row, plane, near, table, bits, slots, places, o
         As :func:`fzdask.codecs.kernels.cpu.rans.decode` takes them.
     row, plane : int
         Distances of the neighbours above and in the plane before; 0: none.
-    near : uint8 array
+    near : int32 array
         For every lane as many zeros as neighbours reach back, then room for a group.
     table : uint8 array
         That of :func:`class_table`.
     """
     row, plane = np.uint64(row), np.uint64(plane)
-    direct = np.uint64(DIRECT)
+    direct, one, two = np.uint64(DIRECT), np.uint64(1), np.uint64(2)
     width = near.size // LANES
     pad = width - group
     groups = firsts.size - 1
@@ -183,12 +215,20 @@ def decode(words, firsts, group, row, plane, near, table, bits, slots, places, o
                     break
             for lane in range(lanes):
                 at = np.uint64(lane * width + pad + i)
-                c = np.uint64(table[_around(near, at, row, plane)])
+                total = 2 * np.int64(near[at - one]) + np.int64(near[at - two])
+                if row:
+                    above = at - row
+                    total += 2 * np.int64(near[above]) + np.int64(near[above - one])
+                    total += np.int64(near[above + one])
+                if plane:
+                    total += 2 * np.int64(near[at - plane])
+                c = np.uint64(table[np.uint64(total & 0xFFFF)])
                 s, x, p = _symbol(xs[lane], words, ps[lane], c, bits, slots, places)
                 if s >= direct:
                     s, x, p = _raw(s, x, words, p)
+                s = _mirrored(s, total)
                 xs[lane], ps[lane] = x, p
-                near[at] = _magnitude(s)
+                near[at] = _kept(s)
                 out[np.uint64((g + lane) * group + i)] = unzigzag(s)
         for lane in range(lanes):
             if not _ends(xs[lane], ps[lane], firsts[g + lane + 1]):

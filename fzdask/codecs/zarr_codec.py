@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +17,7 @@ from zarr.registry import register_codec as register_zarr_codec
 
 from fzdask.codecs import api
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.slices import encode_slices
 from fzdask.codecs.zarr_array_codec import FZArrayCodec
 from fzdask.codecs.zarr_chunk import (
     LOSSLESS,
@@ -165,6 +166,32 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
             refuse_object(array.dtype)
             return api.encode(array, chunk_config(config, array))
         return super().encode(_zarr_batch(buf, "encode"))
+
+    def encode_slices(self, buf: Any) -> Generator[None, None, bytes]:
+        """Compress an array in steps: yields between them, and returns the bytes of `encode`.
+
+        For schedulers that compress in the pauses of other work. The array must not change
+        before the generator has returned.
+
+        Parameters
+        ----------
+        buf : array_like or buffer
+            As for `encode`.
+
+        Returns
+        -------
+        generator
+            Its return value (of ``yield from``, or of `StopIteration`) is the stream.
+
+        Raises
+        ------
+        UnsupportedDtypeError, ConfigError
+            As `encode`, at the first step.
+        """
+        config = self._encoding_config()
+        array = np.asanyarray(buf if hasattr(buf, "__array__") else memoryview(buf))
+        refuse_object(array.dtype)
+        return (yield from encode_slices(array, chunk_config(config, array)))
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Decompress a stream to an array of the shape, dtype and memory order that went in.

@@ -61,6 +61,7 @@ class Catalog:
         self._attrs = dict(attrs)
         self._session = session
         self.documents: dict[str, Document] = {}
+        self._rendered: dict[str, bytes] = {}
         self.axes: dict[str, StepAxis] = {}
         self.step_dims: dict[str, str] = {}
 
@@ -148,14 +149,18 @@ class Catalog:
                 self.documents[name]["shape"][0] = before + 1
 
     def rendered(self, dims: Sequence[str] = ()) -> tuple[list[tuple[str, bytes]], bytes]:
-        """Keys of the coordinates of these dimensions and of all arrays; then the root's value.
+        """Keys of the coordinates of these dimensions and of changed arrays; the root's value.
 
         To be stored in this order: the root makes the rest visible.
         """
         first: list[tuple[str, bytes]] = []
         for dim in dims:
             first += self._coordinate_keys(self.axes[dim])
-        first += [(f"{n}/zarr.json", _encoded(d)) for n, d in self.documents.items()]
+        for name, document in self.documents.items():
+            value = _encoded(document)
+            if self._rendered.get(name) != value:
+                first.append((f"{name}/zarr.json", value))
+                self._rendered[name] = value
         return first, _encoded(self.root)
 
     def publish(self, dims: Sequence[str] = ()) -> None:

@@ -6,14 +6,18 @@ import sys
 import threading
 import time
 
-__all__ = ["BUSY_SHARE", "POLL", "HostWatch"]
+__all__ = ["BUSY_SHARE", "LOOK", "POLL", "HostWatch"]
 
 BUSY_SHARE = 0.2
 """A thread that uses more than this share of the time between two looks is computing. A host
 that shares its core with the compression still gets about half, one that waits gets nothing."""
 
-POLL = 0.5e-3
-"""Seconds between two looks: shorter ones say little about a share."""
+LOOK = 0.5e-3
+"""Seconds between two looks at least: shorter ones say little about a share."""
+
+POLL = 2e-3
+"""Seconds after which to look again while it computes. Each look costs some tens of microseconds
+of Python, so this is about one percent of a core."""
 
 
 class HostWatch:
@@ -43,7 +47,7 @@ class HostWatch:
     def is_idle(self) -> bool:
         """Whether it computed at most `BUSY_SHARE` of the time since the last look."""
         now = time.perf_counter()
-        if now - self._seen >= POLL:
+        if now - self._seen >= LOOK:
             used = self._read()
             self._idle = used - self._used <= BUSY_SHARE * (now - self._seen)
             self._used, self._seen = used, now

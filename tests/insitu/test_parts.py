@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fzdask import ConfigError
+from fzdask import ConfigError, FZCodec, UnsupportedDtypeError
 from fzdask.codecs.api import encode
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.slices import encode_slices
 from fzdask.insitu.block import Slices
 from fzdask.insitu.blocks import BLOCK_NBYTES, block_shape, padded_block, regions
 from fzdask.insitu.gate import Gate
-from fzdask.insitu.host_watch import POLL, HostWatch
+from fzdask.insitu.host_watch import LOOK, HostWatch
 from fzdask.insitu.iteration import Expectation, IterationRecorder
 from fzdask.insitu.rules import Rules, parse_bytes
 from fzdask.scheduling.model import Busy
@@ -61,6 +61,16 @@ def test_slices_of_an_odd_array() -> None:
     made = CodecConfig.from_mapping({"abs": 1.0})
     for array in (np.zeros(0), np.float64(3.0), np.full(5, np.nan), np.array(["a", "bc"])):
         assert run(encode_slices(array, made))[0] == encode(array, made)
+
+
+def test_the_codec_offers_slices_too() -> None:
+    codec = FZCodec(abs=0.1)
+    stream, pauses = run(codec.encode_slices(field("f4")))
+    assert stream == codec.encode(field("f4"))
+    assert pauses >= 4
+    assert run(codec.encode_slices(b"text"))[0] == codec.encode(b"text")
+    with pytest.raises(UnsupportedDtypeError):
+        run(codec.encode_slices(np.array([None])))
 
 
 # -- blocks -------------------------------------------------------------------------------------
@@ -144,15 +154,15 @@ def test_an_automatic_gate_watches_until_the_first_mark() -> None:
     g = gate("auto")
     watch = g.watch
     assert isinstance(watch, Watch)
-    watch._seen -= 2 * POLL
+    watch._seen -= 2 * LOOK
     assert g.allows(0.0)  # no processor time was used
     watch.used += 1.0
-    watch._seen -= 2 * POLL
+    watch._seen -= 2 * LOOK
     assert not g.allows(0.0)
     g.open(0.0, None)
     g.close()
     assert not g.allows(0.0)
-    watch._seen -= 2 * POLL
+    watch._seen -= 2 * LOOK
     assert not g.allows(0.0)  # idle, but marks are what counts now
 
 

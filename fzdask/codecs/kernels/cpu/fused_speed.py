@@ -67,7 +67,8 @@ def _take_outliers(
 @njit(nogil=True, cache=True)
 def encode(
     source, n, part, bits, minus_zero, forced, inv, cell, bound, limit, below, high, low, near,
-    strides, spans, tiles, rings, lasts, plan, walk, out, heads, present, state, runs, values,
+    strides, spans, tiles, rings, lasts, leads, plan, walk, out, heads, present, state, runs,
+    values,
 ):  # fmt: skip
     """Compress flat floats; returns bytes of planes and number of width entries.
 
@@ -103,7 +104,9 @@ def encode(
             )  # fmt: skip
         else:
             collect(0, exact, bits, here, state, runs, values)
-        which = tile_differences.forward(tiles, rings, lasts, plan, walk, strides, spans, pos, m)
+        which = tile_differences.forward(
+            tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m
+        )
         row = tiles[which]
         units = (m + UNIT - 1) // UNIT
         for i in range(m, units * UNIT):
@@ -118,7 +121,20 @@ def encode(
 
 @njit(nogil=True, cache=True)
 def decode(
-    address, nbytes, heads, present, cell, strides, spans, tiles, rings, lasts, plan, walk, out
+    address,
+    nbytes,
+    heads,
+    present,
+    cell,
+    strides,
+    spans,
+    tiles,
+    rings,
+    lasts,
+    leads,
+    plan,
+    walk,
+    out,
 ):
     """Undo :func:`encode` of planes at an address, outliers apart; the sections were checked."""
     n = out.size
@@ -137,8 +153,8 @@ def decode(
         last = n - pos < TILE + LANES
         target = rest.ctypes.data if last else out.ctypes.data + out.itemsize * pos
         tile_differences.inverse(
-            tiles, rings, lasts, plan, walk, strides, spans, pos, m, target, out.itemsize == 8,
-            cell,
+            tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m, target,
+            out.itemsize == 8, cell,
         )  # fmt: skip
         if last:
             for i in range(m):

@@ -104,7 +104,7 @@ def _inverse(along, rows, element):
             v = load(b, _place(b, a, lane), I32, n)
             if along:
                 v = _sums(b, v, total, left)
-            for k in range(rows):
+            for k in reversed(range(rows)):
                 read, write, moves = history[3 * k : 3 * k + 3]
                 v = b.add(v, load(b, _place(b, read, b.mul(lane, moves)), I32, n))
                 _keep(b, _place(b, write, lane), v, left)

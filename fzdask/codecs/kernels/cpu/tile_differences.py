@@ -1,9 +1,9 @@
 """Lorenzo differences of tiles on vectors, and their sums on to values.
 
 A tile is cut into stretches of rows, in each of which the rows before are in one piece. Axes of
-long stride keep them in a ring, at most two of them in one step (any others go first); axes of
-short stride keep a few values in front of the tile. Differences along several axes may be taken,
-and undone, in any order.
+long stride keep them in a ring, at most two of them in one step (any others go after it); axes of
+short stride keep a few values in front of the tile. Differences along several axes may be taken
+in any order; of two along the same axis, the second is undone first.
 """
 
 from typing import Any
@@ -24,12 +24,16 @@ _NEVER = 1 << 60  # the stride of an axis that is not there
 
 
 def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
-    """What a pass needs for these axes: tiles, rings, last values, a plan and a state.
+    """What a pass needs for these axes: tiles, rings, last values, leads, a plan and a state.
 
-    The plan: length of a row; whether it is differenced; how many axes (at most two) go with it,
-    and for each its stride, span and where its ring is; then how many axes of long stride go
-    first, how many of short stride last, and their numbers in that order.
+    The lead of an axis: values at the start of a span that are left as they are; twice as many
+    if it is the second difference. The plan: length of a row; whether it is differenced; how many
+    axes (at most two) go with it, and for each its stride, span, lead and where its ring is; then
+    where other rings begin, how many more axes of long stride follow, how many of short stride,
+    and their numbers in that order.
     """
+    seconds = [k > 0 and strides[k] == strides[k - 1] for k in range(len(strides))]
+    leads = [int(s) * (1 + second) for s, second in zip(strides, seconds, strict=True)]
     near = [k for k, s in enumerate(strides) if s < HALO]
     far = [k for k, s in enumerate(strides) if s >= HALO]
     along = bool(near) and strides[near[0]] == 1
@@ -37,17 +41,19 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     near = near[1:] if along else near
     plan = [row, along, min(len(far), 2)]
     rings = 0
-    for k in range(2):
-        there = k < len(far)
-        plan += [int(strides[far[k]]), int(spans[far[k]]), rings] if there else [_NEVER] * 2 + [0]
-        rings += int(strides[far[k]]) + ROOM if there else 0
-    first = rings
-    plan += [first, len(far[2:]), len(near), *far[2:], *near]
+    for k in (*far[:2], None, None)[:2]:
+        if k is None:
+            plan += [_NEVER, _NEVER, _NEVER, 0]
+        else:
+            plan += [int(strides[k]), int(spans[k]), leads[k], rings]
+            rings += int(strides[k]) + ROOM
+    plan += [rings, len(far[2:]), len(near), *far[2:], *near]
     rings += sum(int(strides[k]) + ROOM for k in far[2:])
     return (
         aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
         aligned(rings),
         np.zeros((max(len(strides), 1), HALO), np.int32),
+        np.array(leads, np.int64),
         np.array(plan, np.int64),
         np.zeros(STATE, np.int64),
     )
@@ -61,7 +67,7 @@ def aligned(size: int) -> NDArray[np.int32]:
 
 
 @njit(nogil=True, cache=True)
-def subtract_rows(a, ring, s, span, pos, m):
+def subtract_rows(a, ring, s, span, lead, pos, m):
     """Difference along one axis of long stride, in place, at addresses."""
     i = np.int64(0)
     p = pos % s
@@ -71,7 +77,7 @@ def subtract_rows(a, ring, s, span, pos, m):
         v = a + 4 * i
         h = ring + 4 * p
         for j in range(0, n, 16):
-            if r < s:
+            if r < lead:
                 vectors.set_history(v + 4 * j, h + 4 * j, n - j)
             else:
                 vectors.subtract_history(v + 4 * j, h + 4 * j, n - j)
@@ -81,7 +87,7 @@ def subtract_rows(a, ring, s, span, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def add_rows(a, ring, s, span, pos, m):
+def add_rows(a, ring, s, span, lead, pos, m):
     """Undo :func:`subtract_rows`."""
     i = np.int64(0)
     p = pos % s
@@ -91,7 +97,7 @@ def add_rows(a, ring, s, span, pos, m):
         v = a + 4 * i
         h = ring + 4 * p
         for j in range(0, n, 16):
-            if r < s:
+            if r < lead:
                 vectors.set_history(v + 4 * j, h + 4 * j, n - j)
             else:
                 vectors.add_history(v + 4 * j, h + 4 * j, n - j)
@@ -101,7 +107,7 @@ def add_rows(a, ring, s, span, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def subtract_near(source, target, last, s, span, pos, m):
+def subtract_near(source, target, last, s, span, lead, pos, m):
     """Difference along an axis of short stride from one tile into the other."""
     for j in range(s):
         source[HALO - s + j] = last[j]
@@ -112,13 +118,13 @@ def subtract_near(source, target, last, s, span, pos, m):
         vectors.subtract_lag(a + 4 * i, a + 4 * (i - s), d + 4 * i)
     start = -(pos % span)
     while start < m:
-        for i in range(max(start, 0), min(start + s, m)):
+        for i in range(max(start, 0), min(start + lead, m)):
             target[HALO + i] = source[HALO + i]
         start += span
 
 
 @njit(nogil=True, cache=True)
-def add_near(row, last, s, span, pos, m):
+def add_near(row, last, s, span, lead, pos, m):
     """Undo :func:`subtract_near`, in place."""
     for j in range(s):
         row[HALO - s + j] = last[j]
@@ -126,7 +132,7 @@ def add_near(row, last, s, span, pos, m):
     i = np.int64(0)
     while i < m:
         n = min(m - i, span - r)
-        for j in range(i + max(min(s - r, n), 0), i + n):
+        for j in range(i + max(min(lead - r, n), 0), i + n):
             row[HALO + j] += row[HALO + j - s]
         i += n
         r = r + n if r + n < span else np.int64(0)
@@ -141,14 +147,14 @@ def _stretch(most, rings, zeros, plan, state):
     n = min(most, row - at)
     before = np.int32(state[1]) if at else np.int32(0)
     write1 = rings + 4 * state[2]
-    write2 = rings + 4 * (plan[8] + state[4])
-    step1 = np.int64(state[3] >= plan[3])
-    step2 = np.int64(state[5] >= plan[6])
+    write2 = rings + 4 * (plan[10] + state[4])
+    step1 = np.int64(state[3] >= plan[5])
+    step2 = np.int64(state[5] >= plan[9])
     read1 = write1 if step1 else zeros
     read2 = write2 if step2 else zeros
     state[0] = at + n if at + n < row else 0
     for k in range(2):
-        s, span = plan[3 + 3 * k], plan[4 + 3 * k]
+        s, span = plan[3 + 4 * k], plan[4 + 4 * k]
         p, r = state[2 + 2 * k] + n, state[3 + 2 * k] + n
         state[2 + 2 * k] = p if p < s else 0
         state[3 + 2 * k] = r if r < span else 0
@@ -156,18 +162,13 @@ def _stretch(most, rings, zeros, plan, state):
 
 
 @njit(nogil=True, cache=True)
-def forward(tiles, rings, lasts, plan, state, strides, spans, pos, m):
+def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
     """Difference the tile in the first row along every axis; which row the residual is in."""
     zeros = np.zeros(HALO, np.int32)
     ring = rings.ctypes.data
     nothing = zeros.ctypes.data
     a = tiles[0].ctypes.data + 4 * HALO
     d = tiles[1].ctypes.data + 4 * HALO
-    extra = ring + 4 * plan[9]
-    for k in range(plan[10]):
-        axis = plan[12 + k]
-        subtract_rows(a, extra, strides[axis], spans[axis], pos, m)
-        extra += 4 * (strides[axis] + ROOM)
     along, rows = plan[1], plan[2]
     i = np.int64(0)
     while i < m:
@@ -187,18 +188,24 @@ def forward(tiles, rings, lasts, plan, state, strides, spans, pos, m):
         else:
             row_steps.forward_0(v, o, n, before)
         i += n
+    extra = ring + 4 * plan[11]
+    for k in range(plan[12]):
+        axis = plan[14 + k]
+        subtract_rows(d, extra, strides[axis], spans[axis], leads[axis], pos, m)
+        extra += 4 * (strides[axis] + ROOM)
     which = 1
-    for k in range(plan[11]):
-        axis = plan[12 + plan[10] + k]
+    for k in range(plan[13]):
+        axis = plan[14 + plan[12] + k]
         subtract_near(
-            tiles[which], tiles[1 - which], lasts[axis], strides[axis], spans[axis], pos, m
-        )
+            tiles[which], tiles[1 - which], lasts[axis], strides[axis], spans[axis],
+            leads[axis], pos, m,
+        )  # fmt: skip
         which = 1 - which
     return which
 
 
 @njit(nogil=True, cache=True)
-def inverse(tiles, rings, lasts, plan, state, strides, spans, pos, m, target, wide, cell):
+def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, target, wide, cell):
     """Undo :func:`forward` of the residual in the first row, and write values at an address.
 
     Up to 15 values more than m are written, with anything.
@@ -207,14 +214,14 @@ def inverse(tiles, rings, lasts, plan, state, strides, spans, pos, m, target, wi
     ring = rings.ctypes.data
     nothing = zeros.ctypes.data
     a = tiles[0].ctypes.data + 4 * HALO
-    for k in range(plan[11]):
-        axis = plan[12 + plan[10] + k]
-        add_near(tiles[0], lasts[axis], strides[axis], spans[axis], pos, m)
-    extra = ring + 4 * plan[9]
-    for k in range(plan[10]):
-        axis = plan[12 + k]
-        add_rows(a, extra, strides[axis], spans[axis], pos, m)
-        extra += 4 * (strides[axis] + ROOM)
+    for k in range(plan[13] - 1, -1, -1):
+        axis = plan[14 + plan[12] + k]
+        add_near(tiles[0], lasts[axis], strides[axis], spans[axis], leads[axis], pos, m)
+    extra = ring + 4 * rings.size
+    for k in range(plan[12] - 1, -1, -1):
+        axis = plan[14 + k]
+        extra -= 4 * (strides[axis] + ROOM)
+        add_rows(a, extra, strides[axis], spans[axis], leads[axis], pos, m)
     along, rows = plan[1], plan[2]
     i = np.int64(0)
     while i < m:

@@ -1,0 +1,153 @@
+"""The kernel behind the preset `speed` writes and reads what its stages do, in every corner."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from exact import assert_guarantee
+
+import fzdask
+from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.pipeline import Pipeline
+from fzdask.codecs.prepare import memory_order, prepare
+from fzdask.codecs.stages.base import Known
+
+CHAIN = "quantize | lorenzo(axes={}, order={}) | zigzag | fixed_length"
+
+
+def assert_alike(x, bound, axes="narrow", order=1, preserve=()):
+    """Fused and unfused runs give the same bytes and values, within the bound."""
+    text = CHAIN.format(axes, order)
+    encoded = []
+    for fused in (True, False):
+        ready = prepare(x, memory_order(x), CodecConfig(abs=bound, preserve=preserve))
+        if ready.job is None:  # no lattice is as fine as that
+            return
+        run = Pipeline(Pipeline.from_text(text).stages, fused=fused)
+        encoded.append(run.encode(ready.data, ready.form, ready.job))
+    (stages, entries, blobs), (stages_2, entries_2, blobs_2) = encoded
+    assert stages == stages_2
+    assert entries == entries_2
+    assert [b.tobytes() for b in blobs] == [b.tobytes() for b in blobs_2]
+    values = [
+        Pipeline(Pipeline.from_entries(stages).stages, fused=fused)
+        .decode(ready.form, stages, entries, blobs, Known())
+        .tobytes()
+        for fused in (True, False)
+    ]
+    assert values[0] == values[1]
+    y = np.frombuffer(values[0], x.dtype.newbyteorder("<")).astype(x.dtype).reshape(x.shape)
+    assert_guarantee(x, y, bound, preserve)
+
+
+def field(shape, dtype, seed=0):
+    x = np.random.default_rng(seed).normal(size=shape)
+    for axis in range(len(shape)):
+        x = x.cumsum(axis)
+    return x.astype(dtype)
+
+
+SHAPES = [
+    (1,), (15,), (63,), (64,), (65,), (2047,), (2048,), (2063,), (2064,), (2079,), (2080,), (2081,),
+    (4200,), (90, 63), (90, 64), (65, 65), (700, 3), (5, 1, 40, 21), (9, 70, 33), (3, 3, 65, 9),
+    (2, 3, 4, 5, 6, 7), (2, 2000), (6, 2049),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_shapes(shape, dtype):
+    x = field(shape, dtype)
+    for axes in ("narrow", "all", "()", "(0,)"):
+        assert_alike(x, 0.01, axes)
+    assert_alike(x, 0.01, "all", 2)
+
+
+@pytest.mark.parametrize("subset", range(16))
+@pytest.mark.parametrize("order", [1, 2])
+def test_axes(subset, order):
+    axes = tuple(k for k in range(4) if subset >> k & 1)
+    assert_alike(field((4, 5, 13, 70), "f4"), 0.1, axes, order)
+    assert_alike(field((7, 9, 40, 2), "f8"), 0.1, axes, order)
+
+
+@pytest.mark.parametrize("bits", [2, 8, 9, 12, 16, 17, 20, 21, 22, 23, 24, 28, 29, 30, 31, 40])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_lattices_of_every_width(bits, dtype):
+    """Around 2**21 lattice values the cheap rule ends, at 2**30 the lattice of 32 bits."""
+    x = np.random.default_rng(bits).uniform(-1, 1, 3000).astype(dtype)
+    x[7] = 1
+    assert_alike(x, 2.0 ** -(bits + 1))
+    assert_alike(x * np.array(0.9999, dtype), 2.0 ** -(bits + 1))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("step", [1.0, 0.3, 1e-3, 2.0**-100, 1e-37, 1e30])
+def test_values_between_two_lattice_points(dtype, step):
+    """Halves of a cell, and a few units in the last place to either side."""
+    k = np.arange(-700, 700)
+    x = ((k + 0.5) * step).astype(dtype)
+    for _ in range(3):
+        x = np.concatenate([x, np.nextafter(x, x.dtype.type(np.inf))])
+    assert_alike(x, step / 2)
+    assert_alike(x * x.dtype.type(1000.5), step / 2)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_ends_of_the_numbers(dtype):
+    info = np.finfo(dtype)
+    rng = np.random.default_rng(4)
+    for scale in (info.max, info.max / 4, info.tiny, info.smallest_subnormal * 999):
+        x = (rng.uniform(-1, 1, 2500) * float(scale)).astype(dtype)
+        x[3] = scale
+        for rel in (1e-2, 1e-4):
+            assert_alike(x, float(rel * scale))
+    assert_alike(field((40, 50), dtype), 1e-300)
+    assert_alike(field((40, 50), dtype), 1e300)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.9, 1])
+def test_outliers(dtype, share):
+    rng = np.random.default_rng(5)
+    x = field((67, 95), dtype)
+    odd = np.array([np.nan, np.inf, -np.inf, -0.0, np.finfo(dtype).max], dtype)
+    some = rng.random(x.shape) < share
+    x[some] = rng.choice(odd, some.sum())
+    x[20:40] = np.nan
+    assert_alike(x, 0.02)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_preserved_values_are_outliers(dtype):
+    x = field((50, 61), dtype)
+    x[10:20, 5:9] = -999
+    x[::7, 50] = 1e20
+    assert_alike(x, 0.01, preserve=(-999.0, 1e20))
+
+
+def test_arrays_as_they_come():
+    """Fortran order, complex numbers, views, read-only memory, other byte orders, integers."""
+    x = field((30, 41, 12), "f4")
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for y in (np.asfortranarray(x), x[::2, ::-1], x.astype(">f8"), frozen):
+        s = fzdask.compress(y, abs=0.05, pipeline="speed")
+        assert_guarantee(np.array(y), fzdask.decompress(s), 0.05)
+    z = field((30, 41), "f4") + 1j * field((30, 41), "f4", 1)
+    for y in (z, z.astype("c16"), x.astype("f2"), (x * 9).astype("i4"), (x * 9).astype("u8")):
+        assert_guarantee(y, fzdask.decompress(fzdask.compress(y, abs=2, pipeline="speed")), 2)
+
+
+def test_threads_do_not_share_room():
+    fields = [field((61, 90 + k), "f4", k) for k in range(12)]
+    alone = [fzdask.compress(x, abs=0.01, pipeline="speed") for x in fields]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            jobs = [pool.submit(fzdask.compress, x, abs=0.01, pipeline="speed") for x in fields]
+            assert [job.result() for job in jobs] == alone
+            back = list(pool.map(fzdask.decompress, alone))
+            for x, y in zip(fields, back, strict=True):
+                assert_guarantee(x, y, 0.01)

@@ -52,7 +52,7 @@ def open_catalog(
         catalog.resume(root)
         keys.sweep()
         return keys, catalog
-    if mode == "w" and not isinstance(store, ZipStore):
+    if mode == "w" and not isinstance(store, ZipStore) and not keys.is_empty():
         sync(store.clear())
     keys.sweep()
     root = keys.get("zarr.json")

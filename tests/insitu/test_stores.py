@@ -227,6 +227,17 @@ def test_array_metadata_ahead_of_the_root_is_put_back(tmp_path: Path) -> None:
     assert opened(path, consolidated=False).sizes["step"] == 2
 
 
+def test_overwriting_what_is_there_or_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    write_steps(path, range(2), mode="w")
+    with InSituWriter(path, {"other": LOSSY}, mode="w") as w:
+        w.write(0, {"other": smooth(0)})
+    ds = opened(path)
+    assert list(ds.data_vars) == ["other"]
+    assert ds.sizes["step"] == 1
+    assert not (path / "t").exists()
+
+
 def test_another_layout_is_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "run.zarr"
     write_steps(path, range(2))

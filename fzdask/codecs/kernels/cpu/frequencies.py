@@ -8,6 +8,7 @@ gets what is left, so that a symbol that is nearly certain costs nearly nothing.
 import numpy as np
 from numba import njit
 
+from fzdask.codecs.kernels.cpu.histogram import top_k
 from fzdask.codecs.kernels.cpu.symbols import RUN, exponent
 
 RARE = RUN  # RARE_BITS raw bits follow: a symbol without a frequency of its own
@@ -55,7 +56,7 @@ def normalise(counts, bits, freqs):
     freqs[:] = 0
     if total == 0:
         return np.int64(-1)
-    mode = np.argmax(kept)
+    mode = top_k(kept, 1)[0]
     others = np.int64(0)
     for s in range(SYMBOLS):
         if kept[s] > 0 and s != mode:

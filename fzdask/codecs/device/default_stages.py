@@ -24,7 +24,15 @@ from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
 from fzdask.codecs.stages.quantize import LIMITS, Quantize, lattice_width, steps
 from fzdask.errors import FormatError
 
-__all__ = ["HuffmanOnDevice", "LorenzoOnDevice", "QuantizeOnDevice", "geometry", "put_back"]
+__all__ = [
+    "HuffmanOnDevice",
+    "LorenzoOnDevice",
+    "QuantizeOnDevice",
+    "decode_fused",
+    "fuses",
+    "geometry",
+    "put_back",
+]
 
 assert codebook.MAX_LENGTH == 16  # a constant of the kernels
 
@@ -58,16 +66,39 @@ class QuantizeOnDevice(DeviceStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> Any:
-        bound = form.bound
+        check_lattice(form)
         if form.dtype.kind == "f":
-            if not (bound > 0 and np.isfinite(steps(bound)).all()):
-                raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
-            out = quantize.dequantize_floats(device, data, bound, form.dtype)
+            out = quantize.dequantize_floats(device, data, form.bound, form.dtype)
         else:
-            if not (0 <= bound < 2**62 and bound == int(bound)):
-                raise FormatError(f"fzdask stream: integer bound {bound!r}; it is damaged.")
-            out = quantize.dequantize_integers(device, data, int(bound), form.dtype)
+            out = quantize.dequantize_integers(device, data, int(form.bound), form.dtype)
         return put_back(device, out, sections)
+
+
+def check_lattice(form: Form) -> None:
+    """Refuse a bound that has no lattice."""
+    bound = form.bound
+    if form.dtype.kind == "f":
+        if not (bound > 0 and np.isfinite(steps(bound)).all()):
+            raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
+    elif not (0 <= bound < 2**62 and bound == int(bound)):
+        raise FormatError(f"fzdask stream: integer bound {bound!r}; it is damaged.")
+
+
+def fuses(first: Any, second: Any, form: Form, params: bytes) -> bool:
+    """Whether :func:`decode_fused` decodes two adjacent stages, of which ``form`` is the input."""
+    pair = isinstance(first, Quantize) and isinstance(second, Lorenzo)
+    return pair and form.dtype.kind == "f" and bool(axes_geometry(form.shape, params[0])[0].size)
+
+
+def decode_fused(
+    device: Device, data: Any, form: Form, params: bytes, sections: dict[str, NDArray[np.uint8]]
+) -> Any:
+    """``quantize | lorenzo`` at once; ``params`` are those of ``lorenzo``."""
+    check_lattice(form)
+    out = lorenzo.undo_difference_to_values(
+        device, data, *geometry(form, params[0]), form.bound, form.dtype
+    )
+    return put_back(device, out, sections)
 
 
 def put_back(device: Device, out: Any, sections: dict[str, NDArray[np.uint8]]) -> Any:

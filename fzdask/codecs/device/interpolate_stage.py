@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.device.base import DeviceStage
-from fzdask.codecs.device.default_stages import QuantizeOnDevice, geometry, put_back
+from fzdask.codecs.device.default_stages import (
+    QuantizeOnDevice,
+    decode_fused,
+    fuses,
+    geometry,
+    put_back,
+)
 from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cuda import interpolate, lorenzo
 from fzdask.codecs.kernels.cuda.device import Device
@@ -22,6 +28,8 @@ from fzdask.codecs.stages.interpolate_levels import (
     layout_of,
     unpack_levels,
 )
+from fzdask.codecs.stages.lorenzo import Lorenzo
+from fzdask.codecs.stages.quantize import Quantize
 
 __all__ = ["InterpolateOnDevice"]
 
@@ -46,8 +54,10 @@ class InterpolateOnDevice(DeviceStage):
         known: Known,
     ) -> Any:
         if params[0] == DIFFERENCES:
-            lorenzo.undo_difference(device, data, *geometry(form, params[2]))
             sides = {k: v for k, v in sections.items() if k != "levels"}
+            if fuses(Quantize(), Lorenzo(), form, params[2:]):
+                return decode_fused(device, data, form, params[2:], sides)
+            lorenzo.undo_difference(device, data, *geometry(form, params[2]))
             return QuantizeOnDevice().decode(device, None, data, form, params[1:2], sides, known)
         check_bound(form)
         levels = sections.get("levels", np.zeros(0, np.uint8))

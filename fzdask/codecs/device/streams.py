@@ -12,6 +12,7 @@ from fzdask.codecs import api
 from fzdask.codecs.codebooks import FITTED, Codebook
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.device.base import DeviceStage
+from fzdask.codecs.device.default_stages import decode_fused, fuses
 from fzdask.codecs.device.prepare import flatten, prepare_on_device
 from fzdask.codecs.device.stages import device_stages
 from fzdask.codecs.kernels.cuda.device import Device
@@ -165,6 +166,10 @@ def _decode(
         at -= 1
         kernels, stage, sections = stages[at], chain[at], sides[at]
         given = params[at]
+        if at > 0 and fuses(chain[at - 1], stage, forms[at - 1], given):
+            at -= 1
+            data = decode_fused(device, data, forms[at], given, sides[at])
+            continue
         if at > 0 and isinstance(chain[at - 1], kernels.absorbs):
             at -= 1
         data = kernels.decode(device, stage, data, forms[at], given, sections, known)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 
-__all__ = ["difference", "undo_difference"]
+__all__ = ["difference", "undo_difference", "undo_difference_to_values"]
 
 MAX_AXES = 4
 TILE = 4 * BLOCK
@@ -48,25 +48,62 @@ def undo_difference(
     device: Device, residual: Any, strides: Sequence[int], spans: Sequence[int]
 ) -> None:
     """The lattice of a residual, in its place."""
+    for lines in _passes(residual, strides, spans):
+        _prefix_sums(device, *lines)
+
+
+def undo_difference_to_values(
+    device: Device,
+    residual: Any,
+    strides: Sequence[int],
+    spans: Sequence[int],
+    bound: float,
+    dtype: Any,
+) -> Any:
+    """What :func:`undo_difference` and then ``dtype(q * 2 bound)`` give; there is an axis.
+
+    The lattice is not written back along the last axis.
+    """
+    out = device.empty(residual.size, dtype)
+    *passes, last = _passes(residual, strides, spans)
+    for lines in passes:
+        _prefix_sums(device, *lines)
+    _prefix_sums(device, *last, values=(np.float64(2.0 * bound), out))
+    return out
+
+
+def _passes(
+    residual: Any, strides: Sequence[int], spans: Sequence[int]
+) -> list[tuple[Any, int, int, int, int]]:
+    """Lines to sum along: data, how many outer indices, length, stride, pitch."""
     axes = list(zip(strides, spans, strict=True))
+    passes = []
     for k, (stride, span) in enumerate(axes):
-        length = span // stride
         # Of an axis that was differenced twice, the second time left the first value alone.
         skip = int((stride, span) in axes[k + 1 :])
-        if length - skip > 1:
-            lines = residual[skip * stride :]
-            _prefix_sums(device, lines, residual.size // span, length - skip, stride, span)
+        length = span // stride - skip
+        if length > 1:
+            data = residual[skip * stride :]
+            passes.append((data, residual.size // span, length, stride, span))
+    return passes
 
 
 def _prefix_sums(
-    device: Device, data: Any, outer: int, length: int, stride: int, pitch: int
+    device: Device,
+    data: Any,
+    outer: int,
+    length: int,
+    stride: int,
+    pitch: int,
+    values: tuple[np.float64, Any] | None = None,
 ) -> None:
-    """Prefix sums along the middle axis of an array (outer, length, stride), in place.
+    """Prefix sums along the middle axis of an array (outer, length, stride).
 
-    ``pitch`` elements lie between two outer indices.
+    ``pitch`` elements lie between two outer indices. The sums take the place of the data or, with
+    ``values``, go times a step into another array of the same length.
     """
     wanted = device.multiprocessors * THREADS
-    name = suffix(data.dtype)
+    width = suffix(data.dtype)
     if stride >= WARP:
         columns = outer * stride
         steps = _part(length, wanted // columns, LEAST_STEPS, 1)
@@ -74,23 +111,27 @@ def _prefix_sums(
         grid = (blocks(columns), parts)
         sizes = (columns, length, stride, pitch, steps)
         args: tuple[Any, ...] = (data, *(np.uint64(v) for v in sizes))
-        kernels = f"column_sums_{name}", f"column_scan_{name}"
+        name = "column"
     else:
-        width = WARP // stride * stride
+        round_ = WARP // stride * stride
         span = length * stride
-        elements = _part(span, wanted // (outer * WARP), LEAST_ROUNDS * width, width)
+        elements = _part(span, wanted // (outer * WARP), LEAST_ROUNDS * round_, round_)
         parts = blocks(span, elements)
         grid = (blocks(outer, BLOCK // WARP), parts)
         args = (
             data, np.uint64(outer), np.uint64(span), np.uint32(stride), np.uint64(pitch),
             np.uint64(elements),
         )  # fmt: skip
-        kernels = f"row_sums_{name}", f"row_scan_{name}"
+        name = "row"
     sums = device.empty(outer * parts * stride, data.dtype)
     if parts > 1:
-        device.launch("lorenzo", kernels[0], grid, BLOCK, *args, sums)
+        device.launch("lorenzo", f"{name}_sums_{width}", grid, BLOCK, *args, sums)
         _prefix_sums(device, sums, outer, parts, stride, parts * stride)
-    device.launch("lorenzo", kernels[1], grid, BLOCK, *args, sums)
+    if values is None:
+        device.launch("lorenzo", f"{name}_scan_{width}", grid, BLOCK, *args, sums)
+    else:
+        kernel = f"{name}_values_{width}_{suffix(values[1].dtype)}"
+        device.launch("lorenzo", kernel, grid, BLOCK, *args, sums, *values)
 
 
 def _part(length: int, parts: int, least: int, multiple: int) -> int:

@@ -71,7 +71,7 @@ def bounds():
 
 
 @pytest.mark.parametrize("dtypes", [FLOATS, COMPLEX, INTEGERS], ids=["f", "c", "iu"])
-@settings(max_examples=200, **CALM)
+@settings(max_examples=120, **CALM)
 @given(st.data())
 def test_every_value_is_within_its_own_bound(dtypes, data):
     x = data.draw(chunks(dtypes))
@@ -79,7 +79,7 @@ def test_every_value_is_within_its_own_bound(dtypes, data):
     check(x, round_trip(x, pw_rel=rel), rel)
 
 
-@settings(max_examples=100, **CALM)
+@settings(max_examples=60, **CALM)
 @given(st.data())
 def test_preserved_values(data):
     x = data.draw(chunks([*FLOATS, *COMPLEX]))
@@ -99,7 +99,7 @@ PIPELINES = [
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-@settings(max_examples=40, **CALM)
+@settings(max_examples=25, **CALM)
 @given(st.data())
 def test_every_pipeline(pipeline, data):
     x = data.draw(chunks([*FLOATS, *COMPLEX]))

@@ -113,6 +113,9 @@ class Logarithm(ArrayStage):
                 f"{form.dtype} and {form.bound!r}; leave the stage out for other data."
             )
         bits = job.bits if job.bits.size == data.size else data.view(f"<u{form.dtype.itemsize}")
+        top = 8 * form.dtype.itemsize - 1
+        if form.dtype.itemsize == 2:  # kernels for two sizes are enough
+            bits = bits.astype(np.uint32)
         layout = log_tables.layout(form.dtype.itemsize, form.bound)
         room = log_tables.budget(layout, form.bound)
         out = np.empty(data.size, f"<i{layout.width}")
@@ -121,7 +124,7 @@ class Logarithm(ArrayStage):
         runs = np.empty(data.size + 32, np.uint8)
         values = np.empty(data.size, bits.dtype)
         negative, zero = logarithm.encode(
-            bits, job.forced, layout.mantissa, layout.bias, layout.scale, layout.smooth,
+            bits, job.forced, top, layout.mantissa, layout.bias, layout.scale, layout.smooth,
             log_tables.log_table(), log_tables.exp_table(), room.bound, room.shift, form.bound,
             log_tables.first_safe_exponent(layout, room), out, signs.view(np.uint8),
             zeros.view(np.uint8), state, runs, values,
@@ -142,7 +145,8 @@ class Logarithm(ArrayStage):
             flags |= ZERO
         if state[outliers.VALUES]:
             sections["exact_runs"] = runs[: state[outliers.BYTES]].copy()
-            sections["exact"] = values[: state[outliers.VALUES]].view(np.uint8).copy()
+            exact = values[: state[outliers.VALUES]].astype(f"<u{form.dtype.itemsize}")
+            sections["exact"] = exact.view(np.uint8)
         job.bits = out.view(f"<u{layout.width}")
         job.forced = NO_FLAGS
         job.finite_max = float(max(abs(int(out.min())), abs(int(out.max())))) if out.size else 0.0
@@ -177,16 +181,17 @@ class Logarithm(ArrayStage):
         zeros = _unpacked("zeros", flags & (ZEROS | CODED_ZEROS), NO_WORDS, form, sections)
         signs = _unpacked("signs", flags & (SIGNS | CODED_SIGNS), zeros, form, sections)
         itemsize = form.dtype.itemsize
-        bits = np.empty(data.size, f"<u{itemsize}")
+        bits = np.empty(data.size, f"<u{max(itemsize, 4)}")
         mantissa = _mantissa(form.dtype)
         bias = (1 << (8 * itemsize - 2 - mantissa)) - 1
         negative = bool(flags & NEGATIVE)
         if flags & ZERO:  # one zero for all, or as the signs say
             zeros = ~_words(data.size)
         logarithm.decode(
-            data, mantissa, bias, scale, bool(flags & SMOOTH), log_tables.exp_table(),
-            signs.view(np.uint8), negative, zeros.view(np.uint8), bits,
+            data, 8 * itemsize - 1, mantissa, bias, scale, bool(flags & SMOOTH),
+            log_tables.exp_table(), signs.view(np.uint8), negative, zeros.view(np.uint8), bits,
         )  # fmt: skip
+        bits = bits.astype(f"<u{itemsize}", copy=False)
         runs, values = sections.get("exact_runs"), sections.get("exact")
         if runs is not None or values is not None:
             if runs is None or values is None or values.size % itemsize:

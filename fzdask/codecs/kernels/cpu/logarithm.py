@@ -124,11 +124,12 @@ def _encode_odd(
 
 @njit(nogil=True, cache=True)
 def encode(
-    bits, forced, mantissa, bias, scale, smooth, logs, powers, bound, shift, rel, safe,
+    bits, forced, top, mantissa, bias, scale, smooth, logs, powers, bound, shift, rel, safe,
     out, signs, zeros, state, runs, values,
 ):  # fmt: skip
     """Logarithms of the values with these bits into ``out``, what has none set aside.
 
+    ``top`` is the number of the sign bit: those of halves may come in words of 32 bits.
     Where a value has no logarithm, ``out`` repeats the last one. Bit ``i`` of ``signs`` is the
     sign of value ``i`` (repeated too where its bits are kept), bit ``i`` of ``zeros`` whether it
     is 0. NaN, infinities, forced values, and values so small that rounding to a denormal could
@@ -139,7 +140,6 @@ def encode(
     negative, zero : int
         How many bits of ``signs`` and of ``zeros`` are set.
     """
-    top = 8 * bits.itemsize - 1  # where the sign is
     magnitude = (np.int64(1) << top) - 1
     infinity = np.int64(2 * bias + 1) << mantissa
     first = np.int64(safe) << mantissa
@@ -182,12 +182,11 @@ def encode(
 
 
 @njit(nogil=True, cache=True)
-def decode(t, mantissa, bias, scale, smooth, powers, signs, negative, zeros, out):
+def decode(t, top, mantissa, bias, scale, smooth, powers, signs, negative, zeros, out):
     """Bits of the values of these logarithms.
 
     ``signs`` and ``zeros`` may be empty: then all signs are ``negative``, and nothing is 0.
     """
-    top = 8 * out.itemsize - 1
     all_signs = np.int64(negative) << top
     for i in range(t.size):
         a = _power(np.int64(t[i]), mantissa, bias, scale, smooth, powers)

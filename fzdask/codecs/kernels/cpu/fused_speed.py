@@ -87,7 +87,8 @@ def encode(
         m = min(TILE, n - pos)
         x = np.int64(source + size * pos)
         if m < TILE:
-            part[:] = 0
+            for i in range(m, TILE):
+                part[i] = 0
             vectors.copy_bytes(x, part.ctypes.data, size * m)
             x = np.int64(part.ctypes.data)
         count = _quantize(

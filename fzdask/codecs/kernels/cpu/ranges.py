@@ -55,7 +55,7 @@ def _fold_range_f8(typingctx, address, turns, lows, highs):
 
 @njit(nogil=True, cache=True)
 def _quick_range(address, n, ends):
-    """Ends of n values at an address, infinities included."""
+    """Ends of n values at an address, infinities included; ``ends`` are to be +inf, -inf."""
     lows = np.full(_STEP, np.inf, ends.dtype)
     highs = np.full(_STEP, -np.inf, ends.dtype)
     rest = np.full(_STEP, np.nan, ends.dtype)
@@ -69,8 +69,9 @@ def _quick_range(address, n, ends):
     else:
         _fold_range_f4(address, whole, low, high)
         _fold_range_f4(last, 1, low, high)
-    ends[0] = lows.min()
-    ends[1] = highs.max()
+    for j in range(_STEP):
+        ends[0] = min(ends[0], lows[j])
+        ends[1] = max(ends[1], highs[j])
 
 
 @njit(nogil=True, cache=True)

@@ -314,7 +314,8 @@ def _float_errors(
     if bound is None:
         return error, 0
     limit = wide.type(bound)
-    above = int(np.count_nonzero(error > limit))
+    # No bound, not even an infinite one, lets a finite value come back as none.
+    above = int(np.count_nonzero((error > limit) | ~np.isfinite(b)))
     edge = np.flatnonzero(error == limit) if np.isfinite(limit) else ()
     if len(edge):
         above += int(np.count_nonzero(_rounded_down(a[edge], -b[edge])))

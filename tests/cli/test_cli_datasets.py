@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
-import time
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
-from signal import SIGINT
 
-import dask.array as da
 import numpy as np
 import pytest
 
 from fzdask.cli.cf_fields import field_names, fill_values
-from fzdask.cli.dask_work import dask_progress
 from fzdask.cli.datasets import chunk_shape, open_raw
 
 
@@ -58,28 +54,38 @@ def test_a_large_array_is_mapped_and_cut_into_full_chunks(tmp_path: Path) -> Non
     assert all(s[-1] >= 0.9 * s[0] for s in sizes)
 
 
-def test_no_task_runs_on_after_an_interrupt() -> None:
-    """Ctrl-C arrives in the main thread while others still write."""
-    under_way, done = threading.Event(), []
+INTERRUPTED = """
+import os, threading, time
+import dask.array as da
+import numpy as np
 
-    def slow(block: np.ndarray) -> np.ndarray:
-        if len(done) >= 8:  # all threads are up: an interrupt while one starts is Python's affair
-            under_way.set()
-        time.sleep(0.02)
-        done.append(1)
-        return block
+under_way, done = threading.Event(), []
 
-    def interrupted() -> None:
-        with dask_progress("work"):
-            lazy = da.ones(400, chunks=1).map_blocks(slow, dtype=float, meta=np.empty(0))
-            interrupter = threading.Thread(
-                target=lambda: (under_way.wait(), os.kill(os.getpid(), SIGINT)), daemon=True
-            )
-            interrupter.start()
-            lazy.compute()
+def slow(block):
+    if len(done) >= 8:  # all threads are up: an interrupt while one starts is Python's affair
+        under_way.set()
+    time.sleep(0.02)
+    done.append(1)
+    return block
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+def interrupt():
+    under_way.wait()
+    os.kill(os.getpid(), SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    with dask_progress("work"):
+        da.ones(400, chunks=1).map_blocks(slow, dtype=float, meta=np.empty(0)).compute()
+except KeyboardInterrupt:
     after = len(done)
     time.sleep(0.5)
     assert 8 <= len(done) == after < 400
+    print("nothing ran on")
+"""
+
+
+def test_no_task_runs_on_after_an_interrupt() -> None:
+    """Ctrl-C arrives in the main thread while others still write."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "nothing ran on", done.stderr

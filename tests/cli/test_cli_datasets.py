@@ -56,8 +56,10 @@ def test_a_large_array_is_mapped_and_cut_into_full_chunks(tmp_path: Path) -> Non
 
 INTERRUPTED = """
 import os, threading, time
+from signal import SIGINT
 import dask.array as da
 import numpy as np
+from fzdask.cli.dask_work import dask_progress
 
 under_way, done = threading.Event(), []
 

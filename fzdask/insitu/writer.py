@@ -226,12 +226,12 @@ class InSituWriter:
         if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
+        blocked = self._wait_for_room()  # before arrays of a device are copied
+        start = time.perf_counter()
         arrays = {name: host_array(name, array) for name, array in fields.items()}
         for name, array in fields.items():
             self._fields.prepare(name, array, arrays[name][0])
         dims = self._fields.step_dims(step, fields)
-        blocked = self._wait_for_room()
-        start = time.perf_counter()
         with self._publisher.lock:
             coordinates = {
                 dim: self._publisher.catalog.check_coordinates(dim, step, coords or {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,37 @@ def test_any_other_store_through_a_wrapper() -> None:
     inner = zarr.storage.MemoryStore()
     write_steps(Asynchronous(inner), range(3))
     check_steps(inner, range(3))
+
+
+class Counting(zarr.storage.WrapperStore[Any]):
+    """Counts how often each key is set, and how many at a time."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self.times: Counter[str] = Counter()
+        self.now = self.most = 0
+
+    async def set(self, key: str, value: Any) -> None:
+        self.times[key] += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        await self._store.set(key, value)
+        self.now -= 1
+
+
+def test_every_chunk_is_written_once_and_small_ones_together() -> None:
+    store = Counting(zarr.storage.MemoryStore())
+    small = {"t": {**LOSSY, "chunks": (2, 16, 20)}}
+    with InSituWriter(store, small, windows="marked") as w:
+        for step in range(4):
+            with w.iteration(step), w.idle():
+                pass
+            w.write(step, {"t": smooth(step)})
+    blocks = {key: n for key, n in store.times.items() if key.startswith("t/c/")}
+    assert len(blocks) == 4 * 6
+    assert set(blocks.values()) == {1}
+    assert store.most > 1  # a store with a latency is handed several at a time
 
 
 def test_fsync_reaches_files_and_directories(

@@ -58,8 +58,8 @@ class BlockMean(ArrayStage):
         lengths, edges, count = tile_geometry(form.shape, params)
         out = np.empty(data.size, data.dtype)
         means = np.empty(count, data.dtype)
-        only = np.array([tiles.MEAN], np.int64)
-        tiles.forward(data, lengths, edges, only, out, np.empty(count, np.uint8), means)
+        modes = np.empty(count, np.uint8)
+        tiles.forward(data, lengths, edges, tiles.MEAN, out, modes, means)
         return Encoded(out, params, {"means": means.view(np.uint8)})
 
     def form_after(self, form: Form, params: bytes) -> Form:

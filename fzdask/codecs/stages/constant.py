@@ -27,6 +27,8 @@ class Constant(ArrayStage):
     a lattice) a block is left out only where all its values are equal. What stays is a flat
     array, so that predictors behind it work in one dimension; in front of block coders
     (``fixed_length``) that costs nothing. Where few blocks are constant the array is left as it is.
+    It pays most where there is no back end and masks are large: a block of one NaN or of one fill
+    value takes one element, while ``quantize`` keeps each of them as an outlier.
 
     Parameters
     ----------

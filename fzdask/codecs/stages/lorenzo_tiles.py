@@ -67,8 +67,7 @@ class LorenzoTiles(ArrayStage):
         out = np.empty(data.size, data.dtype)
         modes = np.empty(count, np.uint8)
         means = np.empty(count, data.dtype)
-        choices = np.array(tiles.MODES, np.int64)
-        used = tiles.forward(data, lengths, edges, choices, out, modes, means)
+        used = tiles.forward(data, lengths, edges, -1, out, modes, means)
         sections: dict[str, Section] = {"modes": modes}
         if used:
             sections["means"] = means[:used].view(np.uint8).copy()

@@ -75,10 +75,12 @@ def _differences(buf, m, order):
     for axis in range(3, 0, -1):
         span = stride * m[axis]
         for turn in range(order):
-            lead = stride * (turn + 1)
             for start in range(0, size, span):
-                for i in range(start + span - 1, start + lead - 1, -1):
-                    buf[i] -= buf[i - stride]
+                for row in range(start + span - stride, start + stride * turn, -stride):
+                    a = buf[row : row + stride]
+                    b = buf[row - stride : row]
+                    for i in range(stride):
+                        a[i] -= b[i]
         stride = span
 
 
@@ -90,10 +92,12 @@ def _sums(buf, m, order):
     for axis in range(3, 0, -1):
         span = stride * m[axis]
         for turn in range(order - 1, -1, -1):
-            lead = stride * (turn + 1)
             for start in range(0, size, span):
-                for i in range(start + lead, start + span):
-                    buf[i] += buf[i - stride]
+                for row in range(start + stride * (turn + 1), start + span, stride):
+                    a = buf[row : row + stride]
+                    b = buf[row - stride : row]
+                    for i in range(stride):
+                        a[i] += b[i]
         stride = span
 
 
@@ -105,24 +109,43 @@ def _bits(value):
 
 
 @njit(nogil=True, cache=True)
-def _try(source, m, size, mode, mean, before, work):
-    """Residual of a mode into ``work``; returns about how many bits it takes."""
-    shift = mean if mode & MEAN else np.int64(0)
+def _residual(source, m, size, mode, mean, work):
+    """Residual of a tile by a mode."""
     for i in range(size):
-        work[i] = source[i] - shift
-    _differences(work, m, mode & 3)
-    work[work.size - 1] = mean - before
-    cost = np.int64(0)
-    if mode & MEAN:
-        cost = _bits(np.int64(work[work.size - 1])) + _MEAN_BITS
-    for i in range(size):
-        cost += _bits(np.int64(work[i]))
-    return cost
+        work[i] = source[i]
+    if mode & 3:
+        _differences(work, m, mode & 3)
+    if mode & MEAN:  # differences do not see a mean, but for the one value that they leave
+        for i in range(size if mode & 3 == 0 else 1):
+            work[i] -= mean
 
 
 @njit(nogil=True, cache=True)
-def forward(x, lengths, edges, choices, out, modes, means):
-    """Residuals of all tiles, each by the cheapest of the modes in ``choices``.
+def _best_mode(source, m, size, mean, before, work):
+    """The first of the modes whose residual takes the fewest bits."""
+    spare = work.size - 1
+    work[spare] = mean - before
+    with_mean = _bits(np.int64(work[spare])) + _MEAN_BITS
+    costs = np.zeros(MEAN + 3, np.int64)
+    for order in range(3):
+        _residual(source, m, size, order, mean, work)
+        for i in range(size):
+            costs[order] += _bits(np.int64(work[i]))
+        costs[MEAN + order] = with_mean + (costs[order] if order else 0)
+        for i in range(1 if order else size):
+            work[spare] = work[i] - mean
+            costs[MEAN + order] += _bits(np.int64(work[spare]))
+        if order:
+            costs[MEAN + order] -= _bits(np.int64(work[0]))
+    best = 0
+    for mode in MODES:
+        best = mode if costs[mode] < costs[best] else best
+    return best
+
+
+@njit(nogil=True, cache=True)
+def forward(x, lengths, edges, only, out, modes, means):
+    """Residuals of all tiles, each by the mode of the fewest bits, or all by ``only`` (not -1).
 
     Returns how many means there are; ``means`` holds each less the one before.
     """
@@ -137,15 +160,8 @@ def forward(x, lengths, edges, choices, out, modes, means):
         size = _corner(tile, lengths, edges, begin, m)
         _gather(x, lengths, begin, m, source)
         mean = _mean(source, size)
-        best = choices[0]
-        if choices.size > 1:
-            least = np.int64(0)
-            for c in range(choices.size):
-                cost = _try(source, m, size, choices[c], mean, before, work)
-                if c == 0 or cost < least:
-                    least = cost
-                    best = choices[c]
-        _try(source, m, size, best, mean, before, work)
+        best = only if only >= 0 else _best_mode(source, m, size, mean, before, work)
+        _residual(source, m, size, best, mean, work)
         if best & MEAN:
             means[used] = mean - before
             used += 1

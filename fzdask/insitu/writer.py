@@ -229,9 +229,11 @@ class InSituWriter:
         blocked = self._wait_for_room()  # before arrays of a device are copied
         start = time.perf_counter()
         arrays = {name: host_array(name, array) for name, array in fields.items()}
+        copied = time.perf_counter() - start
         for name, array in fields.items():
             self._fields.prepare(name, array, arrays[name][0])
         dims = self._fields.step_dims(step, fields)
+        start = time.perf_counter()
         with self._publisher.lock:
             coordinates = {
                 dim: self._publisher.catalog.check_coordinates(dim, step, coords or {})
@@ -242,7 +244,7 @@ class InSituWriter:
             for name, (array, owned) in arrays.items()
             for block in self._blocks(name, array, copy and not owned)
         ]
-        copied = time.perf_counter() - start
+        copied += time.perf_counter() - start
         self._fields.count(step, dims)
         stored = StoredWrite(self._number, coordinates)
         self._number += 1

@@ -23,7 +23,7 @@ __all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"
 
 MAX_LEVELS = 4 * 48  # arrays have fewer than 2**48 values
 SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
-KNOWN = 512  # pieces of codes that the size of the coarse levels is estimated from
+PIECES = 512  # pieces of codes that the size of the coarse levels is estimated from
 # Bits of a value of the finest level, in units of 2**-8, above which narrower cells do not pay.
 NARROWER_PAYS = 384
 FAR_BEYOND = 1.25
@@ -175,26 +175,27 @@ class Attempt:
         self.cells = cell_widths(self.form.bound, self.plans[:, classes.CELL], self.whole)
         self.flags = np.zeros(n, np.uint8) if self.special is None else self.special.copy()
         self.missed = np.zeros(1, np.int64)
-        finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 16384))
+        known = sixteenths is not TRIALS[0]
+        finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 16384), known=known)
         counts = np.empty((2, ALPHABET), np.int64)
-        # Whole pieces, at most KNOWN of them, evenly spread.
+        # Whole pieces, at most PIECES of them, evenly spread.
         length = min(tuning.PIECE, self.coarse)
         pieces = self.codes[: self.coarse // length * length].reshape(-1, length)
-        known = pieces[:: -(-pieces.shape[0] // KNOWN)].astype(np.int64).reshape(-1)
-        return finest + int(self.coarse * tuning.code_bits(known, length, counts)), finest
+        some = pieces[:: -(-pieces.shape[0] // PIECES)].astype(np.int64).reshape(-1)
+        return finest + int(self.coarse * tuning.code_bits(some, length, counts)), finest
 
-    def _encode(self, first: int, samples: int) -> int:
+    def _encode(self, first: int, samples: int, *, known: bool) -> int:
         return int(
             encoding.encode_levels(
                 self.x, self.coarser, self.starts, self.grids, self.fines, self.plans, self.cells,
                 self.levels, first, 0, self.form.bound, self.largest, self.whole, self.work,
-                self.half, self.codes, self.flags, self.missed, samples,
+                self.half, self.codes, self.flags, self.missed, samples, known,
             )
         )  # fmt: skip
 
     def finish(self, job: Job) -> tuple[NDArray[np.int32], dict[str, Section]]:
         """Encode the finest level; the codes and the side sections."""
-        self._encode(0, 0)
+        self._encode(0, 0, known=True)
         sections: dict[str, Section] = {"levels": pack_levels(self.plans)}
         if self.special is not None or self.missed[0]:
             sections.update(outlier_sections(self.layout.restored(self.flags), job.bits))

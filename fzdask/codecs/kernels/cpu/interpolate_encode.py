@@ -6,7 +6,6 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
     AXES,
-    BY_WEIGHT,
     CLASS_ORDER,
     CLASSES,
     GEOMETRY,
@@ -51,7 +50,7 @@ def _encode_anchors(x, grid, fine, cell, bound, largest, whole, work, codes, fla
 @njit(nogil=True, cache=True)
 def encode_levels(
     x, coarser, starts, grids, fines, plans, cells, levels, first, last, bound, largest, whole,
-    work, half, codes, flags, missed, samples,
+    work, half, codes, flags, missed, samples, known,
 ):  # fmt: skip
     """Tune and encode some levels, coarse ones first.
 
@@ -74,6 +73,9 @@ def encode_levels(
         Grows by how many do.
     samples : int
         With any, level ``last`` is only tuned, and its size estimated from so many values.
+    known : bool
+        Splines and weights of all levels are in their plans, and ways of weighting of all but
+        the finest.
 
     Returns
     -------
@@ -88,7 +90,6 @@ def encode_levels(
     weights = np.empty(AXES)
     acc = np.empty(PART)
     values = np.empty(PART)
-    means = np.zeros(AXES)
     axis_bits = np.zeros(AXES, np.int64)
     if first == levels - 1:
         room = work if levels % 2 else half
@@ -103,10 +104,11 @@ def encode_levels(
         estimating = samples > 0 and level == last
         active = plan[ACTIVE]
         class_offsets(grid, active, offsets)
-        tune_axes(
-            source, grid, plan, cell, offsets, room, geo, acc, values,
-            errors, sampled if estimating else sampled[:0], counts, means, axis_bits,
-        )  # fmt: skip
+        if estimating or not known:
+            tune_axes(
+                source, grid, plan, cell, offsets, room, geo, acc, values, errors,
+                sampled if estimating else sampled[:0], counts, known, axis_bits,
+            )  # fmt: skip
         if estimating:
             return level_bits(grid, plan, axis_bits)
         for k in range(CLASSES - 1):
@@ -114,9 +116,8 @@ def encode_levels(
             if p & ~active:
                 continue
             set_geometry(grid, fines[level], active, p, offsets, geo)
-            plan[WAY + p] = BY_WEIGHT
-            if p & (p - 1):
-                tune_way(source, grid, plan, p, room, geo, acc, values, errors[:SAMPLE], means)
+            if p & (p - 1) and (level == 0 or not known):
+                tune_way(source, grid, plan, p, room, geo, acc, values, errors[:SAMPLE])
             set_weights(plan, p, plan[WAY + p], weights)
             missed[0] += encode_class(
                 source, grid, geo, plan, weights, cell, bound, largest, whole, room, codes, flags,

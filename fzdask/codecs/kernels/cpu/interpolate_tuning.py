@@ -35,7 +35,7 @@ from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, z
 
 PIECE = 64  # longest part of a row that a sample takes
 SAMPLE = 1024  # values per look at a spline or a way to weight
-AXIS_SAMPLE = 4096  # values per look at an axis, at most
+AXIS_SAMPLE = 2048  # values per look at an axis, at most
 AXIS_RUN = 8  # of which so many lie side by side
 MULTIPLIER, INCREMENT = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
 IN_TURN = np.array([CUBIC, LINEAR, NATURAL, SEXTIC], np.int64)  # the first of equals wins
@@ -159,7 +159,7 @@ def plan_grids(x, cell, grids, plans, coarser, starts):
 
     ``coarser`` gets the values of all grids but the first, from ``starts[level]`` on.
     """
-    codes = np.empty(min(max(x.size // 256, 512), AXIS_SAMPLE), np.int64)
+    codes = np.empty(min(max(x.size // 512, 256), AXIS_SAMPLE), np.int64)
     counts = np.empty((2, ALPHABET), np.int64)
     offsets = np.zeros(CLASSES, np.int64)
     geo = np.empty(GEOMETRY, np.int64)
@@ -229,13 +229,14 @@ def _mean_size(errors):
 
 @njit(nogil=True, cache=True)
 def tune_axes(
-    x, grid, plan, cell, offsets, work, geo, acc, values, errors, codes, counts, means, axis_bits
+    x, grid, plan, cell, offsets, work, geo, acc, values, errors, codes, counts, known, axis_bits
 ):  # fmt: skip
-    """Choose the spline of each halved axis and the weights of the axes.
+    """Choose the spline of each halved axis and the weights of the axes, unless they are known.
 
     With room for codes ``axis_bits`` gets the size of those of each axis, estimated from so many.
     """
     weights = np.empty(AXES)
+    means = np.zeros(AXES)
     active = plan[ACTIVE]
     best = np.inf
     for d in range(AXES):
@@ -244,8 +245,10 @@ def tune_axes(
         set_geometry(grid, grid, active, 1 << d, offsets, geo)
         set_weights(plan, 1 << d, ALONE + d, weights)
         means[d] = np.inf
-        chosen = IN_TURN[0]
+        chosen = plan[SPLINE + d] if known else IN_TURN[0]
         splines = IN_TURN.size if grid[d] > 6 else 1  # with few points they are all one
+        if known:
+            splines = 0
         for k in range(splines + 1):
             again = k == splines  # the chosen one, for its size
             if again and codes.size == 0:
@@ -269,18 +272,18 @@ def tune_axes(
         plan[SPLINE + d] = chosen
         best = min(best, means[d])
     for d in range(AXES):
-        if active >> d & 1:
+        if active >> d & 1 and not known:
             share = 1.0 if means[d] <= best else best / means[d]
             plan[WEIGHT + d] = max(np.int64(np.rint(15.0 * share * share)), 1)
 
 
 @njit(nogil=True, cache=True)
-def tune_way(x, grid, plan, p, work, geo, acc, values, errors, means):
+def tune_way(x, grid, plan, p, work, geo, acc, values, errors):
     """Choose how the axes of a class with several odd ones are weighted."""
     weights = np.empty(AXES)
     alone = -1
     for d in range(AXES):
-        if p >> d & 1 and (alone < 0 or means[d] < means[alone]):
+        if p >> d & 1 and (alone < 0 or plan[WEIGHT + d] > plan[WEIGHT + alone]):
             alone = d
     least = np.inf
     for k in range(3):

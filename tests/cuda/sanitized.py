@@ -62,6 +62,8 @@ def run_all(device: Any) -> None:
 
 def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     x = format_cases.field((9, 31, 37), "f4")
+    for dtype in ("f2", "f4", "f8"):
+        yield x.astype(dtype), {"pw_rel": 1e-3}
     for pipeline in (
         "speed",
         "quantize | lorenzo(axes=narrow, order=2) | fixed_length(block=64, outlier=True)",

@@ -91,6 +91,25 @@ def test_other_pipelines_encode_to_the_cpus_bytes_and_decode(device, pipeline):
         assert same(to_host(device, decode_device(expected, device)), fzdask.decompress(expected))
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+@pytest.mark.parametrize("pw_rel", [1e-1, 1e-3, 1e-7])
+def test_logarithms_decode_as_on_the_cpu(device, dtype, pw_rel):
+    random = np.random.default_rng(3)
+    walk = np.exp(np.cumsum(random.standard_normal((7, 60)) / 9, axis=1))
+    for signs, zeros, odd in (
+        (1, 0, 0),
+        (-1, 0, 0),
+        (random.choice([-1, 1], walk.shape), 0.2, 0.1),
+    ):
+        x = (walk * signs).astype(dtype)
+        x[random.random(x.shape) < zeros] = 0
+        x[random.random(x.shape) < odd] = np.nan
+        stream = fzdask.compress(x, pw_rel=pw_rel)
+        assert same(to_host(device, decode_device(stream, device)), fzdask.decompress(stream))
+    nothing = fzdask.compress(np.zeros(9000, dtype), pw_rel=pw_rel)
+    assert not to_host(device, decode_device(nothing, device)).any()
+
+
 @pytest.mark.parametrize("path", STREAMS, ids=lambda p: p.stem)
 def test_stored_streams_decode_as_on_the_cpu(device, path):
     stream = path.read_bytes()

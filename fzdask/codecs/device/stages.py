@@ -18,6 +18,7 @@ from fzdask.codecs.device.default_stages import (
     QuantizeOnDevice,
 )
 from fzdask.codecs.device.interpolate_stage import InterpolateOnDevice
+from fzdask.codecs.device.logarithm_stage import LogarithmOnDevice
 from fzdask.codecs.stages.base import ArrayStage, Stage
 
 __all__ = ["device_stages"]
@@ -32,6 +33,7 @@ _KINDS: tuple[type[DeviceStage], ...] = (
     FixedLengthOnDevice,
     BitshuffleOnDevice,
     InterpolateOnDevice,
+    LogarithmOnDevice,
 )
 _BY_STAGE: dict[type[Stage], DeviceStage] = {kind.of: kind() for kind in _KINDS}
 

@@ -14,7 +14,7 @@ from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Sec
 from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.errors import ConfigError, FormatError
 
-__all__ = ["Logarithm"]
+__all__ = ["Logarithm", "mantissa_bits", "unpacked_bitmap"]
 
 NO_FLAGS = np.zeros(0, np.uint8)
 NO_WORDS = np.zeros(0, np.uint64)
@@ -67,7 +67,7 @@ class Logarithm(ArrayStage):
 
     Side sections: 1 ``signs`` and 2 ``zeros``: a bit for each value, set for negative and for
     zero; 3 ``exact_runs`` and 4 ``exact``, both or neither: bits put in place of the values at
-    the end, as the outliers of ``quantize``.
+    the end, as the outliers of ``quantize``; a single element stands for all of them.
 
     Bits that are not coded take ceil(n / 8) bytes, bit i mod 8 of byte floor(i / 8) for value i.
     Coded ones are decisions of an arithmetic decoder: ``low = 0``, ``high = 2^32 - 1``, ``code`` =
@@ -146,7 +146,8 @@ class Logarithm(ArrayStage):
         if state[outliers.VALUES]:
             sections["exact_runs"] = runs[: state[outliers.BYTES]].copy()
             exact = values[: state[outliers.VALUES]].astype(f"<u{form.dtype.itemsize}")
-            sections["exact"] = exact.view(np.uint8)
+            alike = bool((exact == exact[0]).all())  # a mask of NaN or of one fill value
+            sections["exact"] = exact[:1].view(np.uint8) if alike else exact.view(np.uint8)
         job.bits = out.view(f"<u{layout.width}")
         job.forced = NO_FLAGS
         job.finite_max = float(max(abs(int(out.min())), abs(int(out.max())))) if out.size else 0.0
@@ -161,7 +162,7 @@ class Logarithm(ArrayStage):
         fits = fits and (bool(flags & SIGNS) or not flags & CODED_SIGNS)
         fits = fits and (bool(flags & ZEROS) or not flags & CODED_ZEROS)
         if fits and not smooth:
-            fits = scale == _mantissa(form.dtype)
+            fits = scale == mantissa_bits(form.dtype)
         if not fits or (smooth and not 10 <= scale <= 30):
             raise FormatError(
                 f"fzdask stream: logarithm of {form.dtype} with 2**{scale} units to the octave and "
@@ -178,11 +179,11 @@ class Logarithm(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         scale, flags, _ = LAYOUT.unpack(params)
-        zeros = _unpacked("zeros", flags & (ZEROS | CODED_ZEROS), NO_WORDS, form, sections)
-        signs = _unpacked("signs", flags & (SIGNS | CODED_SIGNS), zeros, form, sections)
+        zeros = unpacked_bitmap("zeros", flags & (ZEROS | CODED_ZEROS), NO_WORDS, form, sections)
+        signs = unpacked_bitmap("signs", flags & (SIGNS | CODED_SIGNS), zeros, form, sections)
         itemsize = form.dtype.itemsize
         bits = np.empty(data.size, f"<u{max(itemsize, 4)}")
-        mantissa = _mantissa(form.dtype)
+        mantissa = mantissa_bits(form.dtype)
         bias = (1 << (8 * itemsize - 2 - mantissa)) - 1
         negative = bool(flags & NEGATIVE)
         if flags & ZERO:  # one zero for all, or as the signs say
@@ -196,7 +197,10 @@ class Logarithm(ArrayStage):
         if runs is not None or values is not None:
             if runs is None or values is None or values.size % itemsize:
                 raise FormatError("fzdask stream: exact values and their places do not match.")
-            if not outliers.restore(runs, values.view(bits.dtype), bits):
+            exact = values.view(bits.dtype)
+            if exact.size == 1:
+                exact = np.repeat(exact, max(logarithm.count_exact(runs, bits.size), 0))
+            if not outliers.restore(runs, exact, bits):
                 raise FormatError("fzdask stream: exact values do not fit the array.")
         return bits.view(form.dtype)
 
@@ -225,7 +229,7 @@ def _distances(shape: tuple[int, ...]) -> tuple[int, int]:
     return row, folded[-2] * row if len(folded) > 2 else 0
 
 
-def _unpacked(
+def unpacked_bitmap(
     name: str,
     flags: int,
     hint: NDArray[np.uint64],
@@ -257,5 +261,5 @@ def _is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize in (2, 4, 8) and dtype == dtype.newbyteorder("<")
 
 
-def _mantissa(dtype: np.dtype[Any]) -> int:
+def mantissa_bits(dtype: np.dtype[Any]) -> int:
     return {2: 10, 4: 23, 8: 52}[dtype.itemsize]

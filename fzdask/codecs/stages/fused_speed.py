@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
-from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE
+from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE, fused_multiply_add
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
 from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
@@ -169,6 +169,7 @@ def _decode_apart(
 def _cheap_rule(bound: float, inv: float, largest: float) -> tuple[Any, ...]:
     """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
     near = LEAST < inv < MOST and largest < LARGEST and largest * inv < NEAR_LATTICE
+    near = near and fused_multiply_add()
     # Near the ends of binary32 rounding would leave nothing; then nothing but 0 is surely below.
     below = np.float32(bound * (1 - 2.0**-22) if LEAST < bound < MOST else 0)
     high = np.float32(inv if near else 1)

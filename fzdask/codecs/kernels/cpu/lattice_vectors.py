@@ -5,9 +5,13 @@ binary64, and ``|x - x'| <= bound``. What returns fewer than 32 flags decides no
 then looks closer.
 """
 
+import platform
+from functools import lru_cache
+
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
+from numba.core import config
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.vectors import (
@@ -34,6 +38,16 @@ _QUARTER_ULP = (
     1.0625 * 2.0**-24
 )  # more than the half unit, relative, that rounding to binary32 adds
 _LEAST_HALF = 0.5 - 2.0**-21  # less than one half by more than all roundings of the cheap rule
+
+
+@lru_cache(maxsize=1)
+def fused_multiply_add() -> bool:
+    """Whether the processor has it; a function of the C library takes its place otherwise."""
+    if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
+        return "+fma" in (config.CPU_FEATURES or "")
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True
+    return bool(binding.get_host_cpu_features().get("fma"))
 
 
 def _not_minus_zero(b, v, element):

@@ -23,7 +23,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     zero,
 )
 
-_WHOLE, _PART = 64, 16  # lanes of a turn, and of a turn at the end of the stretch
+_WHOLE, _PART = 64, 32  # lanes of a turn, and of a turn at the end of the stretch
 
 
 def _turns(b, count, body):
@@ -94,16 +94,12 @@ def _forward(along, rows):
     return step(build, types.int32, *words[:3], types.int32, *words[3:])
 
 
-def _inverse(along, rows, element):
-    """Sums that undo :func:`_forward`, and the values of that lattice; returns the last sum."""
+def _inverse(rows, element):
+    """Sums along ``rows`` axes of long stride, and the values of that lattice."""
 
-    def build(b, a, y, count, cell, before, *history):
-        total = cgutils.alloca_once_value(b, before)
-
+    def build(b, a, y, count, cell, *history):
         def body(lane, n, left):
             v = load(b, _place(b, a, lane), I32, n)
-            if along:
-                v = _sums(b, v, total, left)
             for k in reversed(range(rows)):
                 read, write, moves = history[3 * k : 3 * k + 3]
                 v = b.add(v, load(b, _place(b, read, b.mul(lane, moves)), I32, n))
@@ -114,10 +110,30 @@ def _inverse(along, rows, element):
             store(b, _place(b, y, lane, 4 if element is F32 else 8), x)
 
         _turns(b, count, body)
-        return b.load(total)
 
     words = [types.int64] * (3 + 3 * rows)
-    return step(build, types.int32, *words[:3], types.float64, types.int32, *words[3:])
+    return step(build, types.void, *words[:3], types.float64, *words[3:])
+
+
+@intrinsic
+def sum_row(typingctx, a, count, before):
+    """Running sums along a row, in place, that go on from ``before``; returns the last.
+
+    By itself, since together with what follows the chains of operations are too long for a
+    processor to keep several in flight.
+    """
+
+    def build(b, a, count, before):
+        total = cgutils.alloca_once_value(b, before)
+
+        def body(lane, n, left):
+            place = _place(b, a, lane)
+            _keep(b, place, _sums(b, load(b, place, I32, n), total, left), left)
+
+        _turns(b, count, body)
+        return b.load(total)
+
+    return step(build, types.int32, types.int64, types.int64, types.int32)
 
 
 def _sums(b, v, total, left):
@@ -178,76 +194,36 @@ def forward_row_2(typingctx, a, d, count, before, read1, write1, step1, read2, w
 
 
 @intrinsic
-def inverse_0_f4(typingctx, a, y, count, cell, before):
-    """Undo :func:`forward_0`, on to float32."""
-    return _inverse(False, 0, F32)
+def inverse_0_f4(typingctx, a, y, count, cell):
+    """Values of a lattice, float32."""
+    return _inverse(0, F32)
 
 
 @intrinsic
-def inverse_1_f4(typingctx, a, y, count, cell, before, read1, write1, step1):
-    """Undo :func:`forward_1`, on to float32."""
-    return _inverse(False, 1, F32)
+def inverse_1_f4(typingctx, a, y, count, cell, read1, write1, step1):
+    """Undo :func:`forward_1`, on to values, float32."""
+    return _inverse(1, F32)
 
 
 @intrinsic
-def inverse_2_f4(typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2):
-    """Undo :func:`forward_2`, on to float32."""
-    return _inverse(False, 2, F32)
+def inverse_2_f4(typingctx, a, y, count, cell, read1, write1, step1, read2, write2, step2):
+    """Undo :func:`forward_2`, on to values, float32."""
+    return _inverse(2, F32)
 
 
 @intrinsic
-def inverse_row_0_f4(typingctx, a, y, count, cell, before):
-    """Undo :func:`forward_row_0`, on to float32."""
-    return _inverse(True, 0, F32)
+def inverse_0_f8(typingctx, a, y, count, cell):
+    """Values of a lattice, float64."""
+    return _inverse(0, F64)
 
 
 @intrinsic
-def inverse_row_1_f4(typingctx, a, y, count, cell, before, read1, write1, step1):
-    """Undo :func:`forward_row_1`, on to float32."""
-    return _inverse(True, 1, F32)
+def inverse_1_f8(typingctx, a, y, count, cell, read1, write1, step1):
+    """Undo :func:`forward_1`, on to values, float64."""
+    return _inverse(1, F64)
 
 
 @intrinsic
-def inverse_row_2_f4(
-    typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2
-):
-    """Undo :func:`forward_row_2`, on to float32."""
-    return _inverse(True, 2, F32)
-
-
-@intrinsic
-def inverse_0_f8(typingctx, a, y, count, cell, before):
-    """Undo :func:`forward_0`, on to float64."""
-    return _inverse(False, 0, F64)
-
-
-@intrinsic
-def inverse_1_f8(typingctx, a, y, count, cell, before, read1, write1, step1):
-    """Undo :func:`forward_1`, on to float64."""
-    return _inverse(False, 1, F64)
-
-
-@intrinsic
-def inverse_2_f8(typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2):
-    """Undo :func:`forward_2`, on to float64."""
-    return _inverse(False, 2, F64)
-
-
-@intrinsic
-def inverse_row_0_f8(typingctx, a, y, count, cell, before):
-    """Undo :func:`forward_row_0`, on to float64."""
-    return _inverse(True, 0, F64)
-
-
-@intrinsic
-def inverse_row_1_f8(typingctx, a, y, count, cell, before, read1, write1, step1):
-    """Undo :func:`forward_row_1`, on to float64."""
-    return _inverse(True, 1, F64)
-
-
-@intrinsic
-def inverse_row_2_f8(
-    typingctx, a, y, count, cell, before, read1, write1, step1, read2, write2, step2
-):
-    """Undo :func:`forward_row_2`, on to float64."""
-    return _inverse(True, 2, F64)
+def inverse_2_f8(typingctx, a, y, count, cell, read1, write1, step1, read2, write2, step2):
+    """Undo :func:`forward_2`, on to values, float64."""
+    return _inverse(2, F64)

@@ -141,24 +141,20 @@ def add_near(row, last, s, span, lead, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def _stretch(most, rings, zeros, plan, state):
-    """The next stretch: its length, what is before it, where to read and write on two axes."""
-    row, at = plan[0], state[0]
-    n = min(most, row - at)
-    before = np.int32(state[1]) if at else np.int32(0)
+def _histories(n, rings, zeros, plan, state):
+    """Where to read and write on two axes for the next n values, all of the same rows."""
     write1 = rings + 4 * state[2]
     write2 = rings + 4 * (plan[10] + state[4])
     step1 = np.int64(state[3] >= plan[5])
     step2 = np.int64(state[5] >= plan[9])
     read1 = write1 if step1 else zeros
     read2 = write2 if step2 else zeros
-    state[0] = at + n if at + n < row else 0
     for k in range(2):
         s, span = plan[3 + 4 * k], plan[4 + 4 * k]
         p, r = state[2 + 2 * k] + n, state[3 + 2 * k] + n
         state[2 + 2 * k] = p if p < s else 0
         state[3 + 2 * k] = r if r < span else 0
-    return n, before, read1, write1, step1, read2, write2, step2
+    return read1, write1, step1, read2, write2, step2
 
 
 @njit(nogil=True, cache=True)
@@ -172,7 +168,10 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
     along, rows = plan[1], plan[2]
     i = np.int64(0)
     while i < m:
-        n, before, r1, w1, s1, r2, w2, s2 = _stretch(m - i, ring, nothing, plan, state)
+        n = min(m - i, plan[0] - state[0])
+        before = np.int32(state[1]) if state[0] else np.int32(0)
+        state[0] = state[0] + n if state[0] + n < plan[0] else 0
+        r1, w1, s1, r2, w2, s2 = _histories(n, ring, nothing, plan, state)
         v, o = a + 4 * i, d + 4 * i
         if along:
             if rows == 2:
@@ -208,7 +207,7 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
 def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, target, wide, cell):
     """Undo :func:`forward` of the residual in the first row, and write values at an address.
 
-    Up to 15 values more than m are written, with anything.
+    Up to 31 values more than m are written, with anything.
     """
     zeros = np.zeros(HALO, np.int32)
     ring = rings.ctypes.data
@@ -222,43 +221,33 @@ def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, tar
         axis = plan[14 + k]
         extra -= 4 * (strides[axis] + ROOM)
         add_rows(a, extra, strides[axis], spans[axis], leads[axis], pos, m)
-    along, rows = plan[1], plan[2]
+    i = np.int64(0)
+    while plan[1] and i < m:
+        n = min(m - i, plan[0] - state[0])
+        before = np.int32(state[1]) if state[0] else np.int32(0)
+        state[0] = state[0] + n if state[0] + n < plan[0] else 0
+        state[1] = row_steps.sum_row(a + 4 * i, n, before)
+        i += n
+    rows = plan[2]
     i = np.int64(0)
     while i < m:
-        n, before, r1, w1, s1, r2, w2, s2 = _stretch(m - i, ring, nothing, plan, state)
+        n = min(m - i, plan[3] - state[2])
+        r1, w1, s1, r2, w2, s2 = _histories(n, ring, nothing, plan, state)
         v = a + 4 * i
         if wide:
             y = target + 8 * i
-            if along:
-                if rows == 2:
-                    state[1] = row_steps.inverse_row_2_f8(
-                        v, y, n, cell, before, r1, w1, s1, r2, w2, s2
-                    )
-                elif rows == 1:
-                    state[1] = row_steps.inverse_row_1_f8(v, y, n, cell, before, r1, w1, s1)
-                else:
-                    state[1] = row_steps.inverse_row_0_f8(v, y, n, cell, before)
-            elif rows == 2:
-                row_steps.inverse_2_f8(v, y, n, cell, before, r1, w1, s1, r2, w2, s2)
+            if rows == 2:
+                row_steps.inverse_2_f8(v, y, n, cell, r1, w1, s1, r2, w2, s2)
             elif rows == 1:
-                row_steps.inverse_1_f8(v, y, n, cell, before, r1, w1, s1)
+                row_steps.inverse_1_f8(v, y, n, cell, r1, w1, s1)
             else:
-                row_steps.inverse_0_f8(v, y, n, cell, before)
+                row_steps.inverse_0_f8(v, y, n, cell)
         else:
             y = target + 4 * i
-            if along:
-                if rows == 2:
-                    state[1] = row_steps.inverse_row_2_f4(
-                        v, y, n, cell, before, r1, w1, s1, r2, w2, s2
-                    )
-                elif rows == 1:
-                    state[1] = row_steps.inverse_row_1_f4(v, y, n, cell, before, r1, w1, s1)
-                else:
-                    state[1] = row_steps.inverse_row_0_f4(v, y, n, cell, before)
-            elif rows == 2:
-                row_steps.inverse_2_f4(v, y, n, cell, before, r1, w1, s1, r2, w2, s2)
+            if rows == 2:
+                row_steps.inverse_2_f4(v, y, n, cell, r1, w1, s1, r2, w2, s2)
             elif rows == 1:
-                row_steps.inverse_1_f4(v, y, n, cell, before, r1, w1, s1)
+                row_steps.inverse_1_f4(v, y, n, cell, r1, w1, s1)
             else:
-                row_steps.inverse_0_f4(v, y, n, cell, before)
+                row_steps.inverse_0_f4(v, y, n, cell)
         i += n

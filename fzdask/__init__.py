@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fzdask.errors import ConfigError, FormatError, FZError, UnsupportedDtypeError
 
 if TYPE_CHECKING:
+    from fzdask.cluster.overlap import overlap
     from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
     from fzdask.codecs.pipeline import Pipeline
     from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
@@ -30,6 +31,7 @@ _LAZY = {
     "decompress": "fzdask.codecs.api",
     "explain": "fzdask.reports.explain",
     "inspect": "fzdask.codecs.api",
+    "overlap": "fzdask.cluster",
     "tune": "fzdask.reports.tune",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "decompress",
     "explain",
     "inspect",
+    "overlap",
     "tune",
 ]
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Busy": "fzdask.scheduling.model",
+    # By name only, so that the planner knows nothing of Dask.
+    "FZSchedulerPlugin": "fzdask.cluster",
     "Job": "fzdask.scheduling.model",
     "Plan": "fzdask.scheduling.planner",
     "Storage": "fzdask.scheduling.model",
@@ -30,6 +32,7 @@ _LAZY = {
 
 __all__ = [
     "Busy",
+    "FZSchedulerPlugin",
     "Job",
     "Plan",
     "Storage",

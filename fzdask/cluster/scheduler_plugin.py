@@ -1,0 +1,206 @@
+"""FZSchedulerPlugin: engines on all workers, and one order across them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from distributed import SchedulerPlugin
+
+from fzdask.cluster import hooks
+from fzdask.cluster.books import merged
+from fzdask.cluster.coordination import Coordinator
+from fzdask.cluster.profiles import SnapshotProfile
+from fzdask.cluster.task_order import TaskOrder
+from fzdask.cluster.worker_plugin import FZWorkerPlugin
+from fzdask.errors import ConfigError
+from fzdask.insitu.rules import Rules, parse_bytes
+from fzdask.scheduling.model import Storage
+
+__all__ = ["FZSchedulerPlugin"]
+
+KEEP_ROWS = 5000
+
+log = logging.getLogger("fzdask.cluster")
+
+
+class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
+    """Installs an engine in every worker process, and orders their compressions and writes.
+
+    ``client.register_plugin(FZSchedulerPlugin())``, once per cluster; a second one is ignored.
+    Workers that join later get an engine too. The engines work without a word from the
+    scheduler; what it tells them (orders, codebooks) makes them better, and an error in it
+    costs only that.
+
+    Parameters
+    ----------
+    rules : Rules, optional
+        Of the engines. ``windows="marked"``, the default here, follows the tasks of a worker:
+        compression runs while fewer of them compute than it has threads, and inside
+        `fzdask.cluster.idle`.
+    buffer : int or str
+        Bytes of encoded blocks that may wait to be stored, per worker.
+    storage_bandwidth : int or str, optional
+        Bytes per second ("2GB") that the writes of all workers share; orders are then planned
+        for all together. Default: each worker is planned for itself.
+    storage_shared : {"all", "node"}
+        Whether all workers share that bandwidth or those of each node.
+    share_codebooks : bool
+        Hand Huffman codebooks from worker to worker.
+
+    Raises
+    ------
+    ConfigError
+        A setting out of range.
+    """
+
+    name = hooks.SCHEDULER_PLUGIN
+    idempotent = True
+
+    def __init__(
+        self,
+        rules: Rules | None = None,
+        *,
+        buffer: int | str = "256MiB",
+        storage_bandwidth: int | str | None = None,
+        storage_shared: str = "all",
+        share_codebooks: bool = True,
+    ) -> None:
+        rules = rules or Rules(windows="marked")
+        if rules.windows in ("auto", "watched"):
+            raise ConfigError(
+                f"FZSchedulerPlugin: rules.windows={rules.windows!r} watches the thread of a "
+                "simulation, of which a worker has none; use 'marked' (the tasks of the worker "
+                "are followed), 'priority' or 'always'"
+            )
+        parse_bytes(buffer, "FZSchedulerPlugin: buffer")
+        self._storage = None
+        if storage_bandwidth is not None:
+            who = "FZSchedulerPlugin: storage_bandwidth"
+            self._storage = Storage(float(parse_bytes(storage_bandwidth, who)), storage_shared)  # type: ignore[arg-type]
+        self._rules = rules
+        self._buffer = buffer
+        self._share = share_codebooks
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def start(self, scheduler: Any) -> None:
+        """Listen to the workers, and install their plugin."""
+        self._scheduler = scheduler
+        self._coordinator = Coordinator(self._storage)
+        self._task_order = TaskOrder()
+        self._books: dict[str, bytes] = {}
+        self._planning = ThreadPoolExecutor(1, thread_name_prefix="fzdask-coordinate")
+        self._planning_tasks: set[asyncio.Task[None]] = set()
+        self.rows: deque[dict[str, Any]] = deque(maxlen=KEEP_ROWS)
+        self.counts = {"plans": 0, "orders sent": 0, "graphs ordered": 0, "snapshots": 0}
+        hooks.listen_to_workers(
+            scheduler,
+            {
+                "fz-profile": self._on_profile,
+                "fz-books": self._on_books,
+                "fz-times": self._on_times,
+            },
+        )
+        await hooks.install_worker_plugin(
+            scheduler, FZWorkerPlugin(self._rules, self._buffer, self._share)
+        )
+
+    async def close(self) -> None:
+        """The scheduler closes."""
+        for task in self._planning_tasks:
+            task.cancel()
+        self._planning.shutdown(wait=False, cancel_futures=True)
+
+    async def remove(self) -> None:
+        """Take the engines off the workers again."""
+        await hooks.remove_worker_plugin(self._scheduler)
+
+    # -- hooks ------------------------------------------------------------------------------
+
+    def update_graph(
+        self,
+        scheduler: Any,
+        *,
+        tasks: list[Hashable],
+        **kwargs: Any,
+    ) -> None:
+        """Order the compress and write tasks of `fzdask.overlap` before any is sent."""
+        ranks = self._task_order.ranks(tasks, lambda key: hooks.dependencies_of(scheduler, key))
+        if ranks:
+            hooks.set_priorities(scheduler, ranks)
+            self.counts["graphs ordered"] += 1
+
+    async def add_worker(self, scheduler: Any, worker: str) -> None:
+        """A worker that joins gets the codebooks of the others."""
+        books = merged(self._books.values())
+        if books is not None and worker in scheduler.workers:
+            hooks.tell_worker(scheduler, worker, "fz-books", books=books)
+
+    def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        """What is known of a worker goes with it; its snapshots are tried again elsewhere."""
+        self._coordinator.forget(worker)
+        self._books.pop(worker, None)
+
+    def valid_workers_downscaling(self, scheduler: Any, workers: list[Any]) -> list[Any]:
+        """Workers with snapshots in work are not taken away by adaptive scaling."""
+        return [w for w in workers if not any(map(hooks.is_dump, hooks.processing(w)))]
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def _on_profile(self, *, worker: str, profile: dict[str, Any], **_: Any) -> None:
+        if worker not in self._scheduler.workers:
+            return
+        unpacked = SnapshotProfile.unpacked(profile)
+        self.counts["snapshots"] += 1
+        self.rows.append(
+            {
+                "snapshot": unpacked.name,
+                "worker": worker,
+                "blocks": len(unpacked.blocks),
+                "raw_nbytes": unpacked.raw_nbytes,
+                "stored_nbytes": unpacked.nbytes,
+                "compress": sum(b.compress for b in unpacked.blocks),
+                "write": sum(b.write for b in unpacked.blocks),
+                "latency": unpacked.latency,
+            }
+        )
+        node = hooks.node_of(self._scheduler, worker)
+        if self._coordinator.record(worker, node, unpacked) and not self._planning_tasks:
+            task = asyncio.get_running_loop().create_task(self._plan())
+            self._planning_tasks.add(task)
+            task.add_done_callback(self._planning_tasks.discard)
+
+    async def _plan(self) -> None:
+        """In a thread: the event loop of the scheduler must not wait for it."""
+        try:
+            loop = asyncio.get_running_loop()
+            orders = await loop.run_in_executor(self._planning, self._coordinator.orders)
+        except Exception:
+            # Without an order of ours the engines plan for themselves.
+            log.exception("fzdask: planning across workers failed")
+            return
+        self.counts["plans"] += bool(orders)
+        for worker, order in orders.items():
+            if worker in self._scheduler.workers:
+                hooks.tell_worker(self._scheduler, worker, "fz-order", order=order.packed())
+                self.counts["orders sent"] += 1
+
+    def _on_books(self, *, worker: str, books: bytes, **_: Any) -> None:
+        self._books[worker] = merged([*filter(None, [self._books.get(worker)]), books]) or b""
+        for other in list(self._scheduler.workers):
+            if other != worker:
+                hooks.tell_worker(self._scheduler, other, "fz-books", books=books)
+
+    def _on_times(
+        self, *, label: str, index: list[int], compress: float, write: float, **_: Any
+    ) -> None:
+        self._task_order.learn(label, index, compress, write)
+
+    def press(self, session: str, number: int) -> None:
+        """Tell all workers that somebody waits for the snapshots of a session."""
+        hooks.tell_workers(self._scheduler, "fz-press", session=session, number=number)

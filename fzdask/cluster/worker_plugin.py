@@ -1,0 +1,215 @@
+"""What runs in every worker process: one engine, its windows, and the snapshots it works on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from distributed import WorkerPlugin
+
+from fzdask.cluster import hooks
+from fzdask.cluster.books import KnownBooks
+from fzdask.cluster.profiles import Order, SnapshotProfile
+from fzdask.cluster.windows import WindowTracker
+from fzdask.insitu.block import Block, Snapshot
+from fzdask.insitu.engine import Engine
+from fzdask.insitu.failures import CancelledDumpError
+from fzdask.insitu.rules import Rules
+
+__all__ = ["FZWorkerPlugin", "Outstanding"]
+
+KINDS = 16
+"""Kinds of snapshots whose orders are remembered."""
+
+class Outstanding(NamedTuple):
+    """A snapshot that this worker works on."""
+
+    key: str
+    session: str
+    number: int
+    snapshot: Snapshot
+
+
+class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Makes an engine when a worker starts, and ends it when the worker closes.
+
+    Installed by `FZSchedulerPlugin`, with which it exchanges profiles, orders and codebooks.
+
+    Parameters
+    ----------
+    rules : Rules
+        Of the engine; ``windows="marked"`` follows the tasks of the worker.
+    buffer : int or str
+        Bytes of encoded blocks that may wait to be stored.
+    share_codebooks : bool
+        Whether codebooks go from worker to worker.
+    """
+
+    name = hooks.WORKER_PLUGIN
+
+    def __init__(self, rules: Rules, buffer: int | str, share_codebooks: bool) -> None:
+        self._rules = rules
+        self._buffer = buffer
+        self._books = KnownBooks() if share_codebooks else None
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def setup(self, worker: Any) -> None:
+        """Start the engine. What it has to load or compile is loaded in another thread."""
+        self._worker = worker
+        self._ready = asyncio.Event()
+        self._lock = threading.Lock()
+        self._outstanding: list[Outstanding] = []
+        self._wanted: dict[str, int] = {}
+        self._orders: OrderedDict[frozenset[str], Order] = OrderedDict()
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-prepare")
+        self._pressing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-press")
+        loop = asyncio.get_running_loop()
+        self.engine: Engine = await loop.run_in_executor(
+            self._preparing, lambda: Engine(self._rules, buffer=self._buffer)
+        )
+        self.tracker = WindowTracker(self.engine, hooks.slots_of(worker))
+        hooks.listen_to_scheduler(
+            worker,
+            {"fz-order": self._on_order, "fz-books": self._on_books, "fz-press": self._on_press},
+        )
+        self._ready.set()
+
+    async def teardown(self, worker: Any) -> None:
+        """Drop what is not stored, and end every thread. Tasks of dropped snapshots run again."""
+        if not self._ready.is_set():  # setup has failed
+            self._preparing.shutdown(wait=False)
+            self._pressing.shutdown(wait=False)
+            return
+
+        def close() -> None:
+            self.tracker.close()
+            self.engine.close(cancel=True)
+            self._pressing.shutdown(wait=True)
+
+        # Not in the event loop: a write in progress ends by itself, and that may take a while.
+        await asyncio.get_running_loop().run_in_executor(self._preparing, close)
+        self._preparing.shutdown(wait=True)
+
+    def transition(self, key: Hashable, start: str, finish: str, **kwargs: Any) -> None:
+        """Every change of a task's state on this worker."""
+        if not self._ready.is_set():
+            return
+        if hooks.is_dump(key):
+            if hooks.is_cancelled(self._worker, key):
+                self._cancel(key)
+        elif hooks.is_computing(self._worker, key):
+            self.tracker.started(key)
+        else:
+            self.tracker.ended(key)
+
+    # -- snapshots --------------------------------------------------------------------------
+
+    async def store(
+        self, key: str, session: str, number: int, name: str, make: Callable[[], Sequence[Block]]
+    ) -> SnapshotProfile:
+        """Hand a snapshot to the engine; returns when it is stored.
+
+        Parameters
+        ----------
+        key : str
+            Of the task that waits here.
+        session, number
+            Whose snapshot, and the how many-th: for `press`.
+        name : str
+            For messages and pictures.
+        make : callable
+            Gives the blocks; called in a thread, since the first time it may compile.
+
+        Raises
+        ------
+        InSituError
+            It failed, or was cancelled (`CancelledDumpError`).
+        """
+        await self._ready.wait()
+        blocks = await asyncio.get_running_loop().run_in_executor(self._preparing, make)
+        if hooks.is_cancelled(self._worker, key):
+            raise CancelledDumpError(f"Snapshot {name!r} was cancelled before it began")
+        snapshot = self._submit(key, session, number, name, blocks)
+        try:
+            await asyncio.wrap_future(snapshot.future)
+        except asyncio.CancelledError:  # the worker is closing
+            self.engine.cancel(snapshot)
+            raise
+        finally:
+            with self._lock:
+                self._outstanding = [o for o in self._outstanding if o.snapshot is not snapshot]
+        profile = SnapshotProfile.of(snapshot, self.engine)
+        hooks.tell_scheduler(self._worker, "fz-profile", profile=profile.packed())
+        if self._books is not None:
+            news = self._books.news()
+            if news is not None:
+                hooks.tell_scheduler(self._worker, "fz-books", books=news)
+        return profile
+
+    def _submit(
+        self, key: str, session: str, number: int, name: str, blocks: Sequence[Block]
+    ) -> Snapshot:
+        with self._lock:
+            snapshot = self.engine.submit(blocks, name=name)
+            self._outstanding.append(Outstanding(key, session, number, snapshot))
+            late = number <= self._wanted.get(session, -1)
+        order = self._orders.get(frozenset(b.name for b in blocks))
+        if order is not None:
+            self.engine.set_order(snapshot, *order.positions([b.name for b in blocks]))
+        self.tracker.snapshot(name)
+        if late:  # somebody waits for it since before it was admitted
+            self._pressing.submit(self._press)
+        return snapshot
+
+    @property
+    def outstanding(self) -> tuple[Outstanding, ...]:
+        """Snapshots that are not stored, oldest first."""
+        with self._lock:
+            return tuple(self._outstanding)
+
+    def press(self, session: str, number: int) -> None:
+        """Somebody waits for the snapshots of a session up to this number; returns at once.
+
+        Those that have not been admitted yet count too: a barrier must not overtake them.
+        """
+        with self._lock:
+            self._wanted[session] = max(number, self._wanted.get(session, -1))
+        self._pressing.submit(self._press)
+
+    def _press(self) -> None:
+        """Wait for them in a thread: while anybody waits, the engine needs no windows."""
+        with self._lock:
+            last = -1
+            for at, each in enumerate(self._outstanding):
+                if each.number <= self._wanted.get(each.session, -1):
+                    last = at
+            newer = len(self._outstanding) - 1 - last
+        if last >= 0:
+            self.engine.wait(newer)
+
+    def _cancel(self, key: Hashable) -> None:
+        for each in self.outstanding:
+            if each.key == key:
+                self.engine.cancel(each.snapshot)
+
+    # -- messages of the scheduler ----------------------------------------------------------
+
+    def _on_order(self, *, order: dict[str, Any], **_: Any) -> None:
+        unpacked = Order.unpacked(order)
+        kind = frozenset(unpacked.compress)
+        self._orders[kind] = unpacked
+        self._orders.move_to_end(kind)
+        while len(self._orders) > KINDS:
+            self._orders.popitem(last=False)
+
+    def _on_press(self, *, session: str, number: int, **_: Any) -> None:
+        self.press(session, number)
+
+    def _on_books(self, *, books: bytes, **_: Any) -> None:
+        if self._books is not None:
+            self._books.take(books)

@@ -191,7 +191,8 @@ class PlanningThread:
                 for t, a, b in zip(snapshot.tasks, compress.tolist(), write.tolist(), strict=True)
             ]
             method = rules.order
-            if method == "auto" and max(loads) < rules.search_from:
+            # Without an iteration to hide in there is nothing to search for.
+            if method == "auto" and (max(loads) < rules.search_from or not busy.iteration):
                 method = "johnson"
             first, second, _, _ = order_jobs(method, jobs, busy, rules.budget)
             order = BlockOrder(_ranks(first), _ranks(second), compress, write, nbytes, busy)

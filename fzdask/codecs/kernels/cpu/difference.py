@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu.lanes import LANES, add, load, running_sum, store
+from fzdask.codecs.kernels.cpu.lanes import LANES, add, load, running_sum, store, subtract
 from fzdask.codecs.kernels.cpu.scratch import aligned_empty, scratch
 from fzdask.codecs.kernels.cpu.symbols import load as load_residuals
 
@@ -50,62 +50,73 @@ def _lead(strides, k, other):
 def forward_tile(bufs, hist, strides, spans, pos, m, out):
     """Difference the lattice tile in ``bufs[0, HALO:HALO+m]`` along every axis into ``out``."""
     nd = strides.size
+    rows = bufs.reshape(-1)  # and no slices below: each costs as much as some vectors
     ring = 0
     for k in range(nd):
         s = strides[k]
         span = spans[k]
         lead = _lead(strides, k, k - 1)
-        src = bufs[k][HALO : HALO + m]
-        last = k == nd - 1
-        dst = out if last else bufs[k + 1][HALO : HALO + m]
+        src = k * _ROW + HALO
+        dst = 0 if k == nd - 1 else src + _ROW
+        target = out if k == nd - 1 else rows
         if s <= HALO:
-            old = bufs[k][HALO - s : HALO + m - s]
-            for i in range(m):
-                dst[i] = src[i] - old[i]
-            start = -(pos % span)
-            if lead == 1:  # no loop for one value
-                start = start + span if start < 0 else start
-                while start < m:
-                    dst[start] = src[start]
-                    start += span
-            while start < m:
-                for i in range(max(start, 0), min(start + lead, m)):
-                    dst[i] = src[i]
-                start += span
-            _keep_history(bufs[k], s, m)
+            _forward_near(rows, src, target, dst, s, lead, span, pos, m)
+            for j in range(np.uint64(src - s), np.uint64(src)):
+                rows[j] = rows[j + np.uint64(m)]
         else:
             i = 0
             p = pos % s
             w = pos % span
             while i < m:
                 n = min(m - i, s - p)
-                h = hist[ring + p : ring + p + n]
-                a = src[i : i + n]
-                d = dst[i : i + n]
-                if w < lead:
-                    for j in range(n):
-                        d[j] = a[j]
-                        h[j] = a[j]
-                else:
-                    for j in range(n):
-                        v = a[j]
-                        d[j] = v - h[j]
-                        h[j] = v
+                _forward_ring(rows, src + i, target, dst + i, hist, ring + p, n, w < lead)
                 i += n
                 p = 0
                 w = w + n if w + n < span else 0
             ring += s
     if nd == 0:
-        src = bufs[0][HALO : HALO + m]
         for i in range(m):
-            out[i] = src[i]
+            out[i] = rows[HALO + i]
 
 
 @njit(nogil=True, cache=True)
-def _keep_history(row, s, m):
-    """Move the last ``s`` values of a tile in front of the next one."""
-    for j in range(s):
-        row[HALO - s + j] = row[HALO + m - s + j]
+def _forward_near(rows, src, out, dst, s, lead, span, pos, m):
+    """Differences along an axis of a short stride."""
+    main = m - m % LANES
+    for i in range(0, main, LANES):
+        store(out, dst + i, subtract(load(rows, src + i), load(rows, src + i - s)))
+    for i in range(main, m):
+        out[dst + i] = rows[src + i] - rows[src + i - s]
+    start = -(pos % span)
+    if lead == 1:  # no loop for one value
+        start = start + span if start < 0 else start
+        while start < m:
+            out[dst + start] = rows[src + start]
+            start += span
+    while start < m:
+        for i in range(max(start, 0), min(start + lead, m)):
+            out[dst + i] = rows[src + i]
+        start += span
+
+
+@njit(nogil=True, cache=True)
+def _forward_ring(rows, src, out, dst, hist, at, n, first):
+    """Differences from the row before, whose place this one takes; none of the first rows."""
+    main = n - n % LANES
+    if first:
+        for i in range(0, main, LANES):
+            values = load(rows, src + i)
+            store(out, dst + i, values)
+            store(hist, at + i, values)
+    else:
+        for i in range(0, main, LANES):
+            values = load(rows, src + i)
+            store(out, dst + i, subtract(values, load(hist, at + i)))
+            store(hist, at + i, values)
+    for i in range(main, n):
+        value = rows[src + i]
+        out[dst + i] = value if first else value - hist[at + i]
+        hist[at + i] = value
 
 
 @njit(nogil=True, cache=True)
@@ -116,35 +127,26 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
     """
     m = residual.size
     nd = strides.size
+    rows = bufs.reshape(-1)
     ring = 0
-    load_residuals(residual, bufs[0][HALO : HALO + m])
+    load_residuals(residual, rows[HALO : HALO + m])
     for k in range(nd):
         s = strides[k]
         span = spans[k]
         lead = _lead(strides, k, k + 1)  # second differences are undone first
-        src = bufs[k]
-        dst = bufs[k + 1]
+        src = k * _ROW + HALO
+        dst = src + _ROW
         if s <= HALO:
-            _inverse_near(src, dst, s, lead, span, pos, m)
-            _keep_history(dst, s, m)
+            _inverse_near(rows, src, dst, s, lead, span, pos, m)
+            for j in range(np.uint64(dst - s), np.uint64(dst)):
+                rows[j] = rows[j + np.uint64(m)]
             continue
         i = 0
         p = pos % s
         w = pos % span
         while i < m:
             n = min(m - i, s - p)
-            h = hist[ring + p : ring + p + n]
-            a = src[HALO + i : HALO + i + n]
-            d = dst[HALO + i : HALO + i + n]
-            if w < lead:
-                for j in range(n):
-                    d[j] = a[j]
-                    h[j] = a[j]
-            else:
-                for j in range(n):
-                    v = a[j] + h[j]
-                    d[j] = v
-                    h[j] = v
+            _inverse_ring(rows, src + i, dst + i, hist, ring + p, n, w < lead)
             i += n
             p = 0
             w = w + n if w + n < span else 0
@@ -152,41 +154,59 @@ def inverse_tile(residual, bufs, hist, strides, spans, pos):
 
 
 @njit(nogil=True, cache=True)
-def _inverse_near(src, dst, s, lead, span, pos, m):
+def _inverse_ring(rows, src, dst, hist, at, n, first):
+    """Sums with the row before, whose place they take; the first rows stand for themselves."""
+    main = n - n % LANES
+    if first:
+        for i in range(0, main, LANES):
+            values = load(rows, src + i)
+            store(rows, dst + i, values)
+            store(hist, at + i, values)
+    else:
+        for i in range(0, main, LANES):
+            values = add(load(rows, src + i), load(hist, at + i))
+            store(rows, dst + i, values)
+            store(hist, at + i, values)
+    for i in range(main, n):
+        value = rows[src + i] if first else rows[src + i] + hist[at + i]
+        rows[dst + i] = value
+        hist[at + i] = value
+
+
+@njit(nogil=True, cache=True)
+def _inverse_near(rows, src, dst, s, lead, span, pos, m):
     """Sums along an axis of a short stride.
 
     Vectors run past the end of a span; what they leave there is written over next.
     """
     w = pos % span
-    i = HALO
-    end = HALO + m
+    i = 0
     if s == 1 and lead == 1 and span < 2 * LANES:  # as of the components of points
-        total = dst[HALO - 1]
-        for j in range(i, end):
-            total = src[j] + (total if w > 0 else 0)
-            dst[j] = total
+        total = rows[dst - 1]
+        for j in range(m):
+            total = rows[src + j] + (total if w > 0 else 0)
+            rows[dst + j] = total
             w = w + 1 if w + 1 < span else 0
         return
-    while i < end:
+    while i < m:
         if w < lead:  # the first values of a span stand for themselves
-            n = min(lead - w, end - i)
-            dst[i] = src[i]
+            n = min(lead - w, m - i)
+            rows[dst + i] = rows[src + i]
             for j in range(i + 1, i + n):
-                dst[j] = src[j]
-        elif s == 1:
-            n = min(span - w, end - i)
-            before = load(dst, i - LANES)
-            for j in range(i, i + n, LANES):
-                before = running_sum(load(src, j), before)
-                store(dst, j, before)
+                rows[dst + j] = rows[src + j]
         else:
-            n = min(span - w, end - i)
-            if s >= LANES:
+            n = min(span - w, m - i)
+            if s == 1:
+                before = load(rows, dst + i - LANES)
                 for j in range(i, i + n, LANES):
-                    store(dst, j, add(load(src, j), load(dst, j - s)))
+                    before = running_sum(load(rows, src + j), before)
+                    store(rows, dst + j, before)
+            elif s >= LANES:
+                for j in range(i, i + n, LANES):
+                    store(rows, dst + j, add(load(rows, src + j), load(rows, dst + j - s)))
             else:
                 for j in range(i, i + n):
-                    dst[j] = src[j] + dst[j - s]
+                    rows[dst + j] = rows[src + j] + rows[dst + j - s]
         i += n
         w = w + n if w + n < span else 0
 

@@ -20,6 +20,7 @@ __all__ = [
     "load",
     "running_sum",
     "store",
+    "subtract",
     "trailing_zeros",
 ]
 
@@ -87,6 +88,16 @@ def add(typingctx, one, other):
 
     def codegen(context, builder, signature, args):
         return builder.add(*args)
+
+    return one(one, one), codegen
+
+
+@intrinsic
+def subtract(typingctx, one, other):
+    """Differences, which wrap."""
+
+    def codegen(context, builder, signature, args):
+        return builder.sub(*args)
 
     return one(one, one), codegen
 

@@ -27,10 +27,12 @@ _ZERO = np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def _quantize_exactly(x, bits, minus_zero, forced, inv, step, bound, limit, q, flags):
+def _quantize_exactly(
+    x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, start, end
+):  # fmt: skip
     """Lattice of a few values; flags and number of those that it cannot hold."""
     count = 0
-    for i in range(x.size):
+    for i in range(np.uint64(start), np.uint64(end)):
         v = np.float64(x[i])
         r = np.rint(v * inv)
         inside = np.abs(r) <= limit  # False for NaN, so the conversion below is always defined
@@ -42,14 +44,14 @@ def _quantize_exactly(x, bits, minus_zero, forced, inv, step, bound, limit, q, f
         count += np.int64(not kept)
     if forced.size:
         count = 0
-        for i in range(x.size):
+        for i in range(np.uint64(start), np.uint64(end)):
             flags[i] |= forced[i]
             count += np.int64(flags[i])
     return count
 
 
 @njit(nogil=True, cache=True)
-def _quantize_near(x, bits, minus_zero, inv, q):
+def _quantize_near(x, bits, minus_zero, inv, q, flags, start, end):
     """Lattice of a few float32 in binary32 alone; False where that proves too little.
 
     With ``t = x / step`` and ``p`` its product in binary32, ``|p - t| <= (|r| + 1) 2**-23``. So
@@ -58,11 +60,12 @@ def _quantize_near(x, bits, minus_zero, inv, q):
     the bound. That needs a step from 2**-100 to 2**100.
     """
     misses = np.uint32(0)
-    for i in range(x.size):
+    for i in range(np.uint64(start), np.uint64(end)):
         p = x[i] * inv
         r = np.float32(np.rint(p))
         sure = np.abs(p - r) + np.abs(r) * _CLOSE <= _NEAR  # False for NaN
         q[i] = np.int32(r if sure else _ZERO)
+        flags[i] = 0
         misses |= np.uint32(not sure) | np.uint32(bits[i] == minus_zero)
     return misses == 0
 
@@ -79,15 +82,11 @@ def _lattice_tile(
     for start in range(0, x.size, PART):
         end = min(start + PART, x.size)
         # Outliers come together: after some, the cheap way is not tried.
-        if near and here == 0 and _quantize_near(
-            x[start:end], bits[start:end], minus_zero, single, q[start:end]
-        ):  # fmt: skip
-            flags[start:end] = 0
+        if near and here == 0 and _quantize_near(x, bits, minus_zero, single, q, flags, start, end):
             continue
         here = _quantize_exactly(
-            x[start:end], bits[start:end], minus_zero, forced[start:end], inv, step, bound, limit,
-            q[start:end], flags[start:end],
-        )  # fmt: skip
+            x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, start, end
+        )
         count += here
     collect(count, flags, bits, q, state, runs, values)
 

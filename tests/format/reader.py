@@ -377,7 +377,12 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
             values, native.itemsize, logarithm[0], flags, signs, zeros
         )
         if has_exact:
-            put_outliers_back(values, header.section(0, 3), header.section(0, 4))
+            exact = header.section(0, 4)
+            if len(exact) == native.itemsize:  # one for all
+                named = reader_logarithm.count_exact(Bytes(header.section(0, 3)))
+                require(named <= count, "more exact values than there are values")
+                exact *= named
+            put_outliers_back(values, header.section(0, 3), exact)
     return values.view(header.dtype.newbyteorder("<")).astype(header.dtype)
 
 

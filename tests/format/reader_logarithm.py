@@ -73,6 +73,15 @@ def read_bits(
     return b if decisions.at == len(data) + 3 else None
 
 
+def count_exact(pairs) -> int:
+    """How many elements the runs name; `pairs` is a cursor of varints."""
+    named = 0
+    while not pairs.finished:
+        pairs.varint()
+        named += pairs.varint()
+    return named
+
+
 class Decisions:
     """The arithmetic decoder."""
 

@@ -195,7 +195,8 @@ def encode(bits, rel, forced, shape, coded=True):
             flags += (64 if name == "signs" else 128) * take
     if not all(kept):
         sections["exact_runs"] = outlier_runs(kept)
-        sections["exact"] = bits[~np.array(kept)].tobytes()
+        exact = bits[~np.array(kept)]
+        sections["exact"] = (exact[:1] if len(set(exact.tolist())) == 1 else exact).tobytes()
     params = bytes([scale, flags]) + bound.to_bytes(4, "little")
     return params, np.array(out, f"<i{width}"), sections
 

@@ -161,6 +161,22 @@ def test_what_is_alike_costs_no_section(values, sections):
         assert (back == 0).tolist() == (x == 0).tolist()
 
 
+def test_exact_values_that_are_alike_are_stored_once():
+    x = np.linspace(1, 2, 5000).astype("f4")
+    x[1000:3000] = np.nan
+    x[4000] = np.nan
+    got, _ = run(x, 1e-2)
+    assert len(got.sections["exact"]) == 4
+    form = Form(x.shape, x.dtype, 1e-2)
+    back = Logarithm().decode(got.data, form, got.params, as_read(got), Known())
+    assert (np.isnan(back) == np.isnan(x)).all()
+    one = np.zeros(4, np.uint8)
+    for runs in ([128], [0, 5, 3], [0, 255, 255, 3], [0, *[255] * 9, 1], [200, 39, 1], [0, 0]):
+        sections = {"exact_runs": np.array(runs, np.uint8), "exact": one}
+        with pytest.raises(FormatError):
+            Logarithm().decode(got.data, form, got.params, sections, Known())
+
+
 def test_zeros_do_not_disturb_their_neighbours():
     x = np.full(4096, 3.7, "f4")
     x[::3] = 0

@@ -14,7 +14,7 @@ from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Sec
 from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.errors import ConfigError, FormatError
 
-__all__ = ["Logarithm", "mantissa_bits", "unpacked_bitmap"]
+__all__ = ["Logarithm", "bitmap_words", "mantissa_bits", "unpacked_bitmap"]
 
 NO_FLAGS = np.zeros(0, np.uint8)
 NO_WORDS = np.zeros(0, np.uint64)
@@ -119,7 +119,7 @@ class Logarithm(ArrayStage):
         layout = log_tables.layout(form.dtype.itemsize, form.bound)
         room = log_tables.budget(layout, form.bound)
         out = np.empty(data.size, f"<i{layout.width}")
-        signs, zeros = _words(data.size), _words(data.size)
+        signs, zeros = bitmap_words(data.size), bitmap_words(data.size)
         state = np.zeros(outliers.STATE, np.int64)
         runs = np.empty(data.size + 32, np.uint8)
         values = np.empty(data.size, bits.dtype)
@@ -134,12 +134,12 @@ class Logarithm(ArrayStage):
         some_zeros = 0 < zero < data.size
         if 0 < negative < data.size:
             hint = zeros if some_zeros else NO_WORDS
-            sections["signs"], coded = self._packed(signs, hint, form)
+            sections["signs"], coded = self.packed_bitmap(signs, hint, form)
             flags |= SIGNS | CODED_SIGNS * coded
         elif negative:
             flags |= NEGATIVE
         if some_zeros:
-            sections["zeros"], coded = self._packed(zeros, NO_WORDS, form)
+            sections["zeros"], coded = self.packed_bitmap(zeros, NO_WORDS, form)
             flags |= ZEROS | CODED_ZEROS * coded
         elif zero:
             flags |= ZERO
@@ -187,7 +187,7 @@ class Logarithm(ArrayStage):
         bias = (1 << (8 * itemsize - 2 - mantissa)) - 1
         negative = bool(flags & NEGATIVE)
         if flags & ZERO:  # one zero for all, or as the signs say
-            zeros = ~_words(data.size)
+            zeros = ~bitmap_words(data.size)
         logarithm.decode(
             data, 8 * itemsize - 1, mantissa, bias, scale, bool(flags & SMOOTH),
             log_tables.exp_table(), signs.view(np.uint8), negative, zeros.view(np.uint8), bits,
@@ -204,10 +204,10 @@ class Logarithm(ArrayStage):
                 raise FormatError("fzdask stream: exact values do not fit the array.")
         return bits.view(form.dtype)
 
-    def _packed(
+    def packed_bitmap(
         self, words: NDArray[np.uint64], hint: NDArray[np.uint64], form: Form
     ) -> tuple[NDArray[np.uint8], bool]:
-        """A bitmap's section, and whether it is coded: only where that is shorter."""
+        """The section of a bitmap, and whether it is coded: only where that is shorter."""
         nbytes = (form.size + 7) // 8
         if self.bitmaps == "coded":
             out = np.empty(nbytes + 64, np.uint8)
@@ -217,7 +217,7 @@ class Logarithm(ArrayStage):
         return words.view(np.uint8)[:nbytes].copy(), False
 
 
-def _words(size: int) -> NDArray[np.uint64]:
+def bitmap_words(size: int) -> NDArray[np.uint64]:
     """Zeroed words for a bit each, and one more."""
     return np.zeros((size + 63) // 64 + 1, np.uint64)
 
@@ -242,7 +242,7 @@ def unpacked_bitmap(
         raise FormatError(f"fzdask stream: {name} of a logarithm against its flags; damaged.")
     if section is None:
         return NO_WORDS
-    words = _words(form.size)
+    words = bitmap_words(form.size)
     if flags & (CODED_SIGNS | CODED_ZEROS):
         row, plane = _distances(form.shape)
         fits = bitmap.decode(section, hint, form.size, row, plane, words)

@@ -19,6 +19,8 @@ def rain(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def fixtures() -> dict[str, Case]:
     """Arrays and options by name."""
     odd = np.concatenate([with_outliers(400, 0.1), -np.arange(1, 60).astype("u4").view("f4")])
+    masked = field((20, 23), "f4") + 100
+    masked[5:11, 3:] = np.nan
     return {
         "logarithm": (rain((20, 23), "f4"), {"pw_rel": 1e-2}),
         "logarithm-positive": (field((20, 23), "f4") + 1000, {"pw_rel": 1e-3}),
@@ -31,6 +33,7 @@ def fixtures() -> dict[str, Case]:
             whole_field((5, 20, 23), 4, step=2).astype("f4") - 3,
             {"pw_rel": 1e-2},
         ),
+        "logarithm-mask": (masked, {"pw_rel": 1e-2}),
         "logarithm-zero": (np.zeros((9, 7), "f8"), {"pw_rel": 0.5}),
         "logarithm-plain-f2": (rain((300,), "f2"), {"pw_rel": 1e-2}),
         "logarithm-f8": (rain((20, 23), "f8"), {"pw_rel": 1e-2}),

@@ -182,6 +182,30 @@ def encode(
 
 
 @njit(nogil=True, cache=True)
+def count_exact(runs, most):
+    """How many elements the runs of outliers name; -1 where they are broken, or more than most."""
+    total = np.int64(0)
+    number = np.int64(0)
+    shift = 0
+    gap = True
+    for i in range(runs.size):
+        number |= (np.int64(runs[i]) & 127) << shift
+        shift += 7
+        if runs[i] >= 128:
+            if shift > 56:
+                return np.int64(-1)
+            continue
+        if not gap:
+            total += number
+        if number > most or total > most:
+            return np.int64(-1)
+        number = np.int64(0)
+        shift = 0
+        gap = not gap
+    return total if gap and shift == 0 else np.int64(-1)
+
+
+@njit(nogil=True, cache=True)
 def decode(t, top, mantissa, bias, scale, smooth, powers, signs, negative, zeros, out):
     """Bits of the values of these logarithms.
 

@@ -176,7 +176,7 @@ class Attempt:
         self.flags = np.zeros(n, np.uint8) if self.special is None else self.special.copy()
         self.missed = np.zeros(1, np.int64)
         known = sixteenths is not TRIALS[0]
-        finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 16384), known=known)
+        finest = self._encode(self.levels - 1, min(max(n // 64, 4096), 16384), known=known)
         counts = np.empty((2, ALPHABET), np.int64)
         # Whole pieces, at most PIECES of them, evenly spread.
         length = min(tuning.PIECE, self.coarse)

@@ -52,14 +52,14 @@ class Catalog:
         The store.
     attrs : mapping
         Attributes of the root group.
-    session : str
+    run_id : str
         Tells the runs of several processes apart.
     """
 
-    def __init__(self, keys: Keys, attrs: Mapping[str, Any], session: str) -> None:
+    def __init__(self, keys: Keys, attrs: Mapping[str, Any], run_id: str) -> None:
         self._keys = keys
         self._attrs = dict(attrs)
-        self._session = session
+        self._run_id = run_id
         self.documents: dict[str, Document] = {}
         self._rendered: dict[str, bytes] = {}
         self.axes: dict[str, StepAxis] = {}
@@ -176,7 +176,7 @@ class Catalog:
     @property
     def root(self) -> Document:
         """Content of the root's ``zarr.json``."""
-        own = {"version": VERSION, "step_dims": self.step_dims, "session": self._session}
+        own = {"version": VERSION, "step_dims": self.step_dims, "run_id": self._run_id}
         named = sorted(
             name for axis in self.axes.values() for name in axis.values if name != axis.name
         )

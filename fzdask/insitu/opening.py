@@ -44,7 +44,7 @@ def open_catalog(
         Path(target).unlink(missing_ok=True)
     store = open_store(target)
     keys = Keys(store, fsync=fsync, tag=ranks.tag)
-    catalog = Catalog(keys, attrs, ranks.session)
+    catalog = Catalog(keys, attrs, ranks.run_id)
     if not ranks.first:
         ranks.await_first(keys, timeout)
         root = keys.get("zarr.json")

@@ -49,37 +49,37 @@ class Ranks:
     ----------
     rank, size : int
         As in MPI.
-    session : str
+    run_id : str
         The same in all processes of a run, another in every run.
     """
 
     rank: int = 0
     size: int = 1
-    session: str = ""
+    run_id: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.size:
             raise ConfigError(
                 f"InSituWriter: rank={self.rank!r} must be at least 0 and below size={self.size!r}"
             )
-        if self.size > 1 and not self.session:
+        if self.size > 1 and not self.run_id:
             raise ConfigError(
-                f"InSituWriter: size={self.size} processes need session=, a text that is the same "
+                f"InSituWriter: size={self.size} processes need run_id=, a text that is the same "
                 "in all of them and new in every run (a job number, a uuid); or give comm= of "
                 "mpi4py, which agrees on one"
             )
 
     @classmethod
-    def of(cls, comm: Any, rank: int, size: int, session: str | None) -> Ranks:
+    def of(cls, comm: Any, rank: int, size: int, run_id: str | None) -> Ranks:
         """From an MPI communicator (collective), or from plain numbers."""
         if comm is None:
-            return cls(rank, size, session or "")
+            return cls(rank, size, run_id or "")
         import uuid
 
         return cls(
             comm.Get_rank(),
             comm.Get_size(),
-            comm.bcast(session or uuid.uuid4().hex if comm.Get_rank() == 0 else None, root=0),
+            comm.bcast(run_id or uuid.uuid4().hex if comm.Get_rank() == 0 else None, root=0),
         )
 
     @property
@@ -101,7 +101,7 @@ class Ranks:
 
     def announce(self, keys: Keys, count: int, layout: int) -> None:
         """This process has stored everything of its first `count` writes."""
-        keys.set(self._key(self.rank), _COUNT.pack(count, layout, _number(self.session)))
+        keys.set(self._key(self.rank), _COUNT.pack(count, layout, _number(self.run_id)))
 
     def completed(self, keys: Keys, layouts: Mapping[int, int]) -> tuple[int, list[int]]:
         """Writes that all other processes have stored, and the ranks that are furthest behind.
@@ -123,8 +123,8 @@ class Ranks:
             found = keys.get(self._key(rank))
             if found is None or len(found) != _COUNT.size:
                 continue
-            count, theirs, session = _COUNT.unpack(found)
-            if session != _number(self.session):
+            count, theirs, run_id = _COUNT.unpack(found)
+            if run_id != _number(self.run_id):
                 continue
             if layouts.get(count, theirs) != theirs:
                 raise ConfigError(
@@ -143,7 +143,7 @@ class Ranks:
             keys.delete(stale)
 
     def await_first(self, keys: Keys, timeout: float) -> None:
-        """Wait until rank 0 has opened the store for this session.
+        """Wait until rank 0 has opened the store for this run.
 
         Raises
         ------
@@ -155,12 +155,12 @@ class Ranks:
             root = keys.get("zarr.json")
             if root is not None:
                 own = json.loads(root).get("attributes", {}).get(MARK, {})
-                if own.get("session") == self.session:
+                if own.get("run_id") == self.run_id:
                     return
             time.sleep(POLL)
         raise TimeoutError(
             f"InSituWriter: rank {self.rank} waited {timeout:g} s for rank 0 to open {keys.store} "
-            f"for session {self.session!r}; is rank 0 running, with the same path and session?"
+            f"for run_id {self.run_id!r}; is rank 0 running, with the same path and run_id?"
         )
 
     @staticmethod

@@ -86,8 +86,8 @@ class InSituWriter:
         do not.
     comm : mpi4py communicator, optional
         Its ranks write one store, each its own part. Collective: all make a writer.
-    rank, size, session
-        The same without MPI: `session` is a text that all processes of a run share.
+    rank, size, run_id
+        The same without MPI: `run_id` is a text that all processes of a run share.
     timeout : float
         Seconds to wait for other processes.
     cpus : mapping, optional
@@ -132,7 +132,7 @@ class InSituWriter:
         comm: Any = None,
         rank: int = 0,
         size: int = 1,
-        session: str | None = None,
+        run_id: str | None = None,
         timeout: float = 60.0,
         cpus: Mapping[str, Sequence[int]] | None = None,
         engine: Engine | None = None,
@@ -151,7 +151,7 @@ class InSituWriter:
         self._max_outstanding = max_outstanding
         settings = checked_encoding(encoding or {})
         self._timeout = timeout
-        self._ranks = Ranks.of(comm, rank, size, session)
+        self._ranks = Ranks.of(comm, rank, size, run_id)
         self._keys, catalog = open_catalog(
             target, mode, fsync, self._ranks, attrs or {}, timeout, coords or {}
         )

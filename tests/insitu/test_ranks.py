@@ -30,10 +30,8 @@ def part(step: int, rank: int) -> Any:
     return smooth(step, SHAPE)[4 * rank : 4 * rank + 4]
 
 
-def run_rank(path: Path, rank: int, size: int, session: str, steps: range) -> None:
-    with InSituWriter(
-        path, encoding(rank), rank=rank, size=size, session=session, timeout=60.0
-    ) as w:
+def run_rank(path: Path, rank: int, size: int, run_id: str, steps: range) -> None:
+    with InSituWriter(path, encoding(rank), rank=rank, size=size, run_id=run_id, timeout=60.0) as w:
         for step in steps:
             with w.iteration(step), w.idle():
                 pass
@@ -42,14 +40,14 @@ def run_rank(path: Path, rank: int, size: int, session: str, steps: range) -> No
 
 def run_all(path: Path, steps: range, size: int = 3) -> None:
     context = multiprocessing.get_context("fork")
-    session = uuid.uuid4().hex
+    run_id = uuid.uuid4().hex
     others = [
-        context.Process(target=run_rank, args=(path, rank, size, session, steps))
+        context.Process(target=run_rank, args=(path, rank, size, run_id, steps))
         for rank in range(1, size)
     ]
     for process in others:
         process.start()
-    run_rank(path, 0, size, session, steps)
+    run_rank(path, 0, size, run_id, steps)
     for process in others:
         process.join(60)
         assert process.exitcode == 0
@@ -68,9 +66,9 @@ def test_processes_write_one_store_and_continue_it(tmp_path: Path) -> None:
     assert not (path / FOLDER).exists() or not list((path / FOLDER).iterdir())
 
 
-def in_process(path: Any, rank: int, session: str = "s", **kwargs: Any) -> InSituWriter:
+def in_process(path: Any, rank: int, run_id: str = "s", **kwargs: Any) -> InSituWriter:
     kwargs.setdefault("timeout", 20.0)
-    return InSituWriter(path, encoding(rank), rank=rank, size=2, session=session, **kwargs)
+    return InSituWriter(path, encoding(rank), rank=rank, size=2, run_id=run_id, **kwargs)
 
 
 def test_a_step_is_visible_once_all_have_stored_it(tmp_path: Path) -> None:
@@ -96,7 +94,7 @@ def test_a_process_that_means_another_array_is_found_out(tmp_path: Path) -> None
     path = tmp_path / "run.zarr"
     first = in_process(path, 0)
     other = encoding(1, chunks=(2, 6, 10))
-    second = InSituWriter(path, other, rank=1, size=2, session="s")
+    second = InSituWriter(path, other, rank=1, size=2, run_id="s")
     second.write(0, {"t": part(0, 1)})
     second.close()
     first.write(0, {"t": part(0, 0)})
@@ -158,7 +156,7 @@ class Communicator:
         return Communicator.agreed
 
 
-def test_a_communicator_says_who_is_who_and_agrees_on_a_session(tmp_path: Path) -> None:
+def test_a_communicator_says_who_is_who_and_agrees_on_a_run_id(tmp_path: Path) -> None:
     writers = [
         InSituWriter(tmp_path / "run.zarr", encoding(rank), comm=Communicator(rank, 3))
         for rank in range(3)
@@ -174,7 +172,7 @@ def test_a_communicator_says_who_is_who_and_agrees_on_a_session(tmp_path: Path) 
     assert Communicator.agreed
 
 
-def test_mpi_communicators_agree_on_a_session(tmp_path: Path) -> None:
+def test_mpi_communicators_agree_on_a_run_id(tmp_path: Path) -> None:
     mpi = pytest.importorskip("mpi4py.MPI")
     with InSituWriter(tmp_path / "run.zarr", comm=mpi.COMM_WORLD) as w:
         w.write(0, {"t": part(0, 0)})

@@ -346,8 +346,8 @@ def test_idle_priority_needs_no_windows() -> None:
         (lambda: InSituWriter(3), "int is no store"),
         (lambda: InSituWriter({}, {"x": FZCodec(abs=1)}), "give a mapping such as"),
         (lambda: InSituWriter({}, fsync=True), "needs a local directory"),
-        (lambda: InSituWriter({}, rank=2, size=2, session="s"), "below size=2"),
-        (lambda: InSituWriter({}, size=2), "need session="),
+        (lambda: InSituWriter({}, rank=2, size=2, run_id="s"), "below size=2"),
+        (lambda: InSituWriter({}, size=2), "need run_id="),
     ],
 )
 def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:

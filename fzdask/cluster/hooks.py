@@ -39,6 +39,7 @@ __all__ = [
     "tell_scheduler",
     "tell_worker",
     "tell_workers",
+    "whereabouts",
 ]
 
 DUMP = "fz-dump"
@@ -199,3 +200,19 @@ def set_priorities(scheduler: Any, ranks: Mapping[Hashable, int]) -> None:
         task = scheduler.tasks.get(key)
         if task is not None and task.priority is not None:
             task.priority = (*task.priority[:-1], rank)
+
+
+def whereabouts(
+    scheduler: Any, keys: Iterable[Hashable]
+) -> tuple[dict[Hashable, str], dict[str, str]]:
+    """The worker that has or computes each task's result, as far as known; the host of each."""
+    places: dict[Hashable, str] = {}
+    for key in keys:
+        task = scheduler.tasks.get(key)
+        if task is None:
+            continue
+        if task.who_has:
+            places[key] = str(next(iter(task.who_has)).address)
+        elif task.processing_on is not None:
+            places[key] = str(task.processing_on.address)
+    return places, {address: node_of(scheduler, address) for address in scheduler.workers}

@@ -95,6 +95,7 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._task_order = TaskOrder()
         self._books: dict[str, bytes] = {}
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="fzdask-coordinate")
+        self._plan_again = False
         self._planning_tasks: set[asyncio.Task[None]] = set()
         self.rows: deque[dict[str, Any]] = deque(maxlen=KEEP_ROWS)
         self.counts = {"plans": 0, "orders sent": 0, "graphs ordered": 0, "snapshots": 0}
@@ -170,10 +171,16 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
             }
         )
         node = hooks.node_of(self._scheduler, worker)
-        if self._coordinator.record(worker, node, unpacked) and not self._planning_tasks:
-            task = asyncio.get_running_loop().create_task(self._plan())
+        self._plan_again |= self._coordinator.record(worker, node, unpacked)
+        if self._plan_again and not self._planning_tasks:
+            task = asyncio.get_running_loop().create_task(self._plan_while_asked())
             self._planning_tasks.add(task)
             task.add_done_callback(self._planning_tasks.discard)
+
+    async def _plan_while_asked(self) -> None:
+        while self._plan_again:
+            self._plan_again = False
+            await self._plan()
 
     async def _plan(self) -> None:
         """In a thread: the event loop of the scheduler must not wait for it."""

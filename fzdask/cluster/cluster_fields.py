@@ -1,0 +1,162 @@
+"""The fields of a run on a cluster: made from Dask arrays, checked in the client's process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fzdask.cluster.grid import Whole, check_chunks, default_block
+from fzdask.cluster.parts import FieldSpec
+from fzdask.errors import ConfigError
+from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.publication import Publisher
+
+__all__ = ["ClusterFields", "dask_array"]
+
+
+def dask_array(name: str, given: Any) -> Any:
+    """The Dask array in what the user gave.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    import dask.array as da
+
+    array = getattr(given, "data", given) if hasattr(given, "dims") else given
+    if not isinstance(array, da.Array):
+        raise ConfigError(
+            f"ClusterWriter: {name!r} is a {type(array).__name__}; with a client fields are Dask "
+            "arrays, whose chunks are on the workers. Leave client= out to write arrays of this "
+            "process, or make one with dask.array.from_array"
+        )
+    return array
+
+
+class ClusterFields:
+    """Layouts, and counts of steps.
+
+    Parameters
+    ----------
+    encoding : mapping
+        What the user said of each field.
+    publisher : Publisher
+        Its catalogue learns of every new field.
+    share : bool
+        Codebooks are shared.
+    """
+
+    def __init__(
+        self, encoding: Mapping[str, Mapping[str, Any]], publisher: Publisher, share: bool
+    ) -> None:
+        self._encoding = encoding
+        self._publisher = publisher
+        self._share = share
+        self._layouts: dict[str, FieldLayout] = {}
+        self._blocks: dict[str, tuple[int, ...]] = {}
+        self.specs: dict[str, FieldSpec] = {}
+        axes = publisher.catalog.axes
+        self._counts = {dim: len(axis.steps) for dim, axis in axes.items()}
+        self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
+        self._last = dict(self.stored_before)
+
+    def index(self, name: str) -> int:
+        """Position of the coming step along the field's step dimension."""
+        return self._counts.get(self._layouts[name].step_dim, 0)
+
+    def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
+        """Whether this step was visible, for all these fields, when the store was opened."""
+        dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
+        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
+
+    def prepare(self, name: str, given: Any, array: Any) -> None:
+        """Make the layout of a field that is new, or compare the array with it.
+
+        Raises
+        ------
+        ConfigError
+            Another shape or dtype than before, chunks that cut through blocks, a bad encoding.
+        """
+        whole = Whole(tuple(int(n) for n in array.shape), np.dtype(array.dtype))
+        layout = self._layouts.get(name)
+        if layout is not None:
+            layout.check(whole)
+            check_chunks(name, array.chunks, self._blocks[name])
+            return
+        encoding = dict(self._encoding.get(name, {}))
+        for key in ("shape", "start"):
+            if key in encoding:
+                raise ConfigError(
+                    f"ClusterWriter: encoding of {name!r} has {key}=, which is for processes "
+                    "that write parts; a Dask array is the whole: leave it out"
+                )
+        if any(np.isnan(n) for sizes in array.chunks for n in sizes):
+            check_chunks(name, array.chunks, (1,) * array.ndim)
+        if encoding.get("chunks") is None and encoding.get("shards") is None:
+            encoding["chunks"] = default_block(array.chunks, whole.dtype.itemsize)
+        dims = self._dims(name, given, array.ndim)
+        layout = field_layout(name, whole, encoding, dims, self._share)
+        check_chunks(name, array.chunks, layout.block)
+        done = self._counts.get(layout.step_dim, 0)
+        catalog = self._publisher.catalog
+        if done and name not in catalog.documents and not layout.gaps:
+            raise ConfigError(
+                f"ClusterWriter: {name!r} is new after {done} steps, and {layout.dtype} has no "
+                "NaN to mark the steps without it; write it from the first step on, or give "
+                "fill_value= or its own step_dim= in encoding"
+            )
+        with self._publisher.lock:
+            catalog.add_field(layout)
+            for dim in getattr(given, "dims", ()):
+                if dim in getattr(given, "coords", ()):
+                    found = given.coords[dim]
+                    catalog.add_coordinate(
+                        str(dim), np.asarray(found.values), (str(dim),), dict(found.attrs)
+                    )
+        self._layouts[name] = layout
+        self._blocks[name] = layout.block
+        self.specs[name] = FieldSpec({**encoding, "shape": whole.shape}, dims)
+
+    def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
+        """The dimensions that grow with this step.
+
+        Raises
+        ------
+        ConfigError
+            It is no later than the last, or leaves out a field that cannot show that.
+        """
+        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in names))
+        if not dims:
+            raise ConfigError(f"ClusterWriter: write({step}, ...) has no fields")
+        for dim in dims:
+            if dim in self._last and step <= self._last[dim]:
+                raise ConfigError(
+                    f"ClusterWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
+                    "steps increase, and all fields of a step are written at once"
+                )
+        for name, layout in self._layouts.items():
+            if layout.step_dim in dims and name not in names and not layout.gaps:
+                raise ConfigError(
+                    f"ClusterWriter: step {step} leaves out {name!r}, and {layout.dtype} has no "
+                    "NaN to mark that; give fill_value= or its own step_dim= in encoding"
+                )
+        return dims
+
+    def count(self, step: int, dims: list[str]) -> None:
+        """The step was taken: the next one comes after it."""
+        for dim in dims:
+            self._counts[dim] = self._counts.get(dim, 0) + 1
+            self._last[dim] = step
+
+    def _dims(self, name: str, given: Any, ndim: int) -> tuple[str, ...]:
+        own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)
+        documents = self._publisher.catalog.documents
+        if own is None and name in documents:  # continued: as it was
+            return tuple(documents[name]["dimension_names"][1:])
+        dims = tuple(f"{name}_dim_{k}" for k in range(ndim)) if own is None else tuple(own)
+        if len(dims) != ndim:
+            raise ConfigError(f"ClusterWriter: dims={dims} of {name!r} must name its {ndim} axes")
+        return tuple(map(str, dims))

@@ -1,0 +1,109 @@
+"""What a worker makes of its parts of a snapshot: blocks that write into the shared store."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fzdask.insitu.block import Block, Data
+from fzdask.insitu.copies import BlockPool, host_array, snapshot_encoders
+from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.stores import Keys, open_store
+
+__all__ = ["FieldSpec", "RunSpec", "make_blocks"]
+
+RUNS = 8
+"""Runs whose stores and layouts a process keeps at once."""
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """What a worker has to know of a field: encoding of the whole, names of its axes."""
+
+    encoding: Mapping[str, Any]
+    dims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a worker has to know of a run."""
+
+    session: str
+    target: Any
+    fsync: bool
+    share: bool
+
+
+class _Run:
+    """A store opened in this process, and the layouts of the parts that were written from it."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self.keys = Keys(open_store(spec.target), fsync=spec.fsync, tag=spec.session)
+        self.pool = BlockPool()
+        self._layouts: dict[tuple[str, tuple[int, ...]], FieldLayout] = {}
+
+    def write(self, items: Sequence[tuple[str, Data]]) -> None:
+        """The sink of all blocks."""
+        self.keys.set_many(items)
+
+    def layout(
+        self, name: str, field: FieldSpec, start: tuple[int, ...], array: Any
+    ) -> FieldLayout:
+        """Of the part of a field that begins at `start`."""
+        found = self._layouts.get((name, start))
+        if found is None:
+            encoding = {**field.encoding, "start": start}
+            found = field_layout(name, array, encoding, field.dims, self._spec.share)
+            self._layouts[name, start] = found
+        found.check(array)
+        return found
+
+
+_runs: OrderedDict[str, _Run] = OrderedDict()
+_lock = threading.Lock()
+
+
+def make_blocks(
+    spec: RunSpec,
+    fields: Mapping[str, FieldSpec],
+    indices: Mapping[str, int],
+    parts: Sequence[tuple[str, tuple[int, ...], Any]],
+) -> list[Block]:
+    """Blocks of a snapshot, over the arrays themselves: results of tasks do not change.
+
+    Parameters
+    ----------
+    spec, fields
+        Of the run.
+    indices : mapping of field to int
+        Position along its step dimension.
+    parts : sequence of (field, start, array)
+        Arrays, and where they begin in the whole field.
+    """
+    with _lock:
+        run = _runs.get(spec.session) or _runs.setdefault(spec.session, _Run(spec))
+        _runs.move_to_end(spec.session)
+        while len(_runs) > RUNS:
+            _runs.popitem(last=False)
+    blocks = []
+    for name, start, given in parts:
+        array, _ = host_array(name, given)
+        layout = run.layout(name, fields[name], start, array)
+        encoders = snapshot_encoders(layout, array, run.pool, copy=False)
+        for region, encode in zip(layout.regions, encoders, strict=True):
+            where = ".".join(map(str, region.chunk))
+            blocks.append(
+                Block(
+                    f"{name}/{where}",
+                    name,
+                    layout.block_nbytes,
+                    encode,
+                    layout.key(indices[name], region),
+                    run,
+                )
+            )
+    return blocks

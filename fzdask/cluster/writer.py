@@ -1,0 +1,441 @@
+"""ClusterWriter: steps of Dask arrays to Zarr, compressed and stored where their chunks are."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
+
+from distributed.client import futures_of
+from zarr.storage import MemoryStore, ZipStore
+
+from fzdask.cluster import hooks
+from fzdask.cluster.cluster_fields import ClusterFields, dask_array
+from fzdask.cluster.coordination import balanced_parts
+from fzdask.cluster.grid import Chunk, chunks_of
+from fzdask.cluster.parts import RunSpec, make_blocks
+from fzdask.cluster.profiles import SnapshotProfile
+from fzdask.cluster.snapshots import RETRIES, press, submit_snapshot
+from fzdask.errors import ConfigError
+from fzdask.insitu.failures import InSituError
+from fzdask.insitu.fields import checked_encoding
+from fzdask.insitu.opening import open_catalog
+from fzdask.insitu.publication import Publisher, StoredWrite
+from fzdask.insitu.ranks import Ranks
+from fzdask.insitu.records import SnapshotRow
+from fzdask.insitu.statistics import WriteRow, as_dataset
+from fzdask.insitu.stores import open_store
+
+__all__ = ["ClusterWriter"]
+
+KEEP_ROWS = 5000
+
+
+class _Pending(NamedTuple):
+    """A step that is not visible yet."""
+
+    number: int
+    step: int
+    futures: list[Any]
+    stored: StoredWrite
+    parts: dict[str, list[str]]
+    began: float
+
+
+class ClusterWriter:
+    """Writes Dask arrays, step by step, to Zarr v3: the `InSituWriter` of a Dask cluster.
+
+    `write` submits one task to each worker that has chunks of the step, and returns. The tasks
+    hand the chunks to the engines of their workers and are done when everything is stored; then
+    the step becomes visible, and not before. The store opens in xarray at any moment and shows
+    whole steps. What `flush` or the end of a ``with`` block has returned for is stored. Workers
+    may die meanwhile: what they had not stored is stored by others.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of a cluster; `FZSchedulerPlugin` is registered with it unless it has one.
+    target : path, URL or zarr.abc.store.Store
+        That all workers and this process see: a shared directory, an fsspec URL, or a store
+        that can be pickled.
+    encoding : mapping of str to mapping, optional
+        As of `InSituWriter`. Blocks (``chunks``, or ``shards``) must divide the chunks of the
+        Dask arrays; by default they do.
+    max_outstanding : int
+        Steps that may be in work at once; a further `write` waits.
+    mode, coords, attrs, fsync, share_codebooks
+        As of `InSituWriter`.
+    balance : bool
+        Let other workers of the same node compress and store some of a worker's chunks where
+        that ends a step earlier.
+    retries : int
+        Times that a worker's part of a step is tried again.
+
+    Raises
+    ------
+    ConfigError
+        A setting out of range, a target that workers cannot see, or a store that holds
+        something else.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        target: Any,
+        encoding: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        max_outstanding: int = 2,
+        mode: Literal["a", "w"] = "a",
+        coords: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        fsync: bool = False,
+        share_codebooks: bool = True,
+        balance: bool = True,
+        retries: int = RETRIES,
+    ) -> None:
+        if max_outstanding < 1:
+            raise ConfigError(
+                f"ClusterWriter: max_outstanding={max_outstanding!r} must be at least 1"
+            )
+        target = _reachable(target)
+        settings = checked_encoding(encoding or {})
+        self._client = client
+        _install(client)
+        self._max_outstanding = max_outstanding
+        self._balance = balance
+        self._retries = retries
+        ranks = Ranks()
+        self._keys, catalog = open_catalog(
+            target, mode, fsync, ranks, attrs or {}, 60.0, coords or {}
+        )
+        self._publisher = Publisher(catalog, self._keys, ranks)
+        self._fields = ClusterFields(settings, self._publisher, share_codebooks)
+        self._spec = RunSpec(uuid.uuid4().hex, target, fsync, share_codebooks)
+        self._homes: dict[str, str] = {}
+        self._seconds: dict[str, tuple[float, float]] = {}
+        self._number = 0
+        self._skipped = 0
+        self._blocked = 0.0
+        self._profiles: deque[tuple[int, SnapshotRow]] = deque(maxlen=KEEP_ROWS)
+        self._writes: dict[str, WriteRow] = {}
+        self._pending: deque[_Pending] = deque()
+        self._changed = threading.Condition()
+        self._failure: InSituError | None = None
+        self._closed = False
+        self._thread = threading.Thread(
+            target=self._publish_steps, name="fzdask-publish", daemon=True
+        )
+        self._thread.start()
+
+    # -- what the client does ---------------------------------------------------------------
+
+    def write(
+        self, step: int, fields: Mapping[str, Any], *, coords: Mapping[str, Any] | None = None
+    ) -> None:
+        """Submit a step; returns at once unless `max_outstanding` steps are in work.
+
+        Arrays that are not computed yet are (`Client.persist`); they may be used on, and are
+        kept in the workers' memory until the step is stored.
+
+        Parameters
+        ----------
+        step : int
+            Larger than any before. Steps that were visible when the store was opened are
+            skipped.
+        fields : mapping of str to dask.array.Array or xarray.DataArray
+            A field keeps its shape and dtype; its chunks may move, as long as they consist of
+            whole blocks. One that is left out reads as NaN at this step.
+        coords : mapping of str to number or numpy.datetime64, optional
+            Further coordinates of this step.
+
+        Raises
+        ------
+        InSituError
+            An earlier step failed; `__cause__` says how. Nothing after it becomes visible.
+        ConfigError
+            A step that is no later, a field that changed, chunks that cut through blocks.
+        """
+        self._check_usable("write")
+        if self._fields.was_stored(step, fields):
+            self._skipped += 1
+            return
+        arrays = {name: dask_array(name, given) for name, given in fields.items()}
+        for name, given in fields.items():
+            self._fields.prepare(name, given, arrays[name])
+        dims = self._fields.step_dims(step, fields)
+        with self._publisher.lock:
+            catalog = self._publisher.catalog
+            stored = StoredWrite(
+                self._number,
+                {dim: catalog.check_coordinates(dim, step, coords or {}) for dim in dims},
+            )
+        blocked = self._wait_for_room()
+        start = time.perf_counter()
+        chunks, futures = self._persisted(arrays)
+        parts: dict[str, list[Chunk]] = {}
+        for chunk, home in zip(chunks, self._places(chunks), strict=True):
+            parts.setdefault(home, []).append(chunk)
+        indices = {name: self._fields.index(name) for name in arrays}
+        specs = {name: self._fields.specs[name] for name in arrays}
+        name = f"step {step}"
+        submitted = submit_snapshot(
+            self._client,
+            name,
+            make_blocks,
+            {
+                home: [self._spec, specs, indices, [(c.field, c.start, futures[c.key]) for c in mine]]
+                for home, mine in parts.items()
+            },
+            session=self._spec.session,
+            number=self._number,
+            retries=self._retries,
+        )
+        self._fields.count(step, dims)
+        known = {home: [c.part for c in mine] for home, mine in parts.items()}
+        with self._changed:
+            self._pending.append(
+                _Pending(self._number, step, submitted, stored, known, time.perf_counter())
+            )
+            self._number += 1
+            self._changed.notify_all()
+        self._writes[name] = WriteRow(step, time.perf_counter() - start, blocked)
+        while len(self._writes) > KEEP_ROWS:
+            del self._writes[next(iter(self._writes))]
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Barrier: every step written before is stored and visible when this returns.
+
+        Takes no task and no slot of any worker.
+
+        Raises
+        ------
+        InSituError
+            A step failed; `__cause__` says how.
+        TimeoutError
+            Not everything was stored in time. It is still being worked on.
+        """
+        self._check_usable("flush")
+        self._await(0, timeout)
+        self._raise_failure()
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Flush, and end. With `cancel`, drop what is not stored instead.
+
+        Raises
+        ------
+        InSituError
+            As `flush`; everything is closed all the same.
+        """
+        if self._closed:
+            return
+        try:
+            if not cancel:
+                self.flush()
+        finally:
+            self._closed = True
+            with self._changed:
+                dropped = [f for p in self._pending for f in p.futures]
+                self._changed.notify_all()
+            if dropped:
+                self._client.cancel(dropped)
+            self._thread.join()
+            self._publisher.end()
+            self._keys.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()  # what was written before the error is worth keeping
+        except Exception as second:
+            error.add_note(f"Closing the ClusterWriter failed too: {second}")
+
+    # -- what it knows ----------------------------------------------------------------------
+
+    @property
+    def visible_steps(self) -> dict[str, list[int]]:
+        """Steps visible to readers now, for each step dimension."""
+        return self._publisher.visible_steps
+
+    @property
+    def resumed_at(self) -> int | None:
+        """The last step that was visible when the store was opened; None in a new store."""
+        return max(self._fields.stored_before.values(), default=None)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """Counts, bytes and seconds since the start; those of workers are summed."""
+        rows = [row for _, row in tuple(self._profiles)]
+        raw, stored = sum(r.raw_nbytes for r in rows), sum(r.nbytes for r in rows)
+        return {
+            "steps stored": len({number for number, _ in tuple(self._profiles)}),
+            "outstanding": len(self._pending),
+            "raw bytes": raw,
+            "stored bytes": stored,
+            "ratio": raw / stored if stored else float("nan"),
+            "compress seconds": sum(r.compress_seconds for r in rows),
+            "write seconds": sum(r.write_seconds for r in rows),
+            "back-pressure seconds": self._blocked,
+            "submit seconds": sum(w.copy for w in tuple(self._writes.values())),
+            "steps skipped": self._skipped,
+        }
+
+    def to_xarray(self) -> Any:
+        """The same per step and field, as an `xarray.Dataset` ("copy" is the submission)."""
+        return as_dataset((r for _, r in tuple(self._profiles)), self._writes, self.statistics)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _persisted(self, arrays: Mapping[str, Any]) -> tuple[list[Chunk], dict[Any, Any]]:
+        """Chunks of all fields, and the futures that stand for them."""
+        done = self._client.persist(list(arrays.values()))
+        futures = {f.key: f for f in futures_of(done)}
+        chunks = [
+            c for name, array in zip(arrays, done, strict=True) for c in chunks_of(name, array)
+        ]
+        return chunks, futures
+
+    def _places(self, chunks: list[Chunk]) -> list[str]:
+        """The worker for every chunk: where it is, will be, or was last time."""
+        found, nodes = self._client.run_on_scheduler(_whereabouts, [c.key for c in chunks])
+        if not nodes:
+            return [""] * len(chunks)
+        spare = sorted(nodes)
+        homes = {}
+        for i, chunk in enumerate(chunks):
+            last = self._homes.get(chunk.part)
+            guess = last if last in nodes else spare[i * len(spare) // len(chunks)]
+            homes[chunk.part] = found.get(chunk.key, guess)
+        self._homes = dict(homes)
+        if self._balance:
+            homes = balanced_parts(homes, self._seconds, nodes)
+        return [homes[c.part] for c in chunks]
+
+    def _wait_for_room(self) -> float:
+        start = time.perf_counter()
+        self._await(self._max_outstanding - 1, None)
+        self._raise_failure()
+        waited = time.perf_counter() - start
+        self._blocked += waited
+        return waited
+
+    def _await(self, at_most: int, timeout: float | None) -> None:
+        with self._changed:
+            late = list(self._pending)[: max(0, len(self._pending) - at_most)]
+        if not late:
+            return
+        press(self._client, self._spec.session, late[-1].number)
+        with self._changed:
+            done = self._changed.wait_for(
+                lambda: not self._pending or self._pending[0].number > late[-1].number, timeout
+            )
+        if not done:
+            raise TimeoutError(
+                f"ClusterWriter: step {late[-1].step} and those before it are not stored after "
+                f"{timeout:g} s"
+            )
+
+    def _publish_steps(self) -> None:
+        """Thread: make steps visible, in order, when all of their tasks are done."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._closed)
+                if not self._pending:
+                    return
+                pending = self._pending[0]
+            try:
+                profiles = [future.result() for future in pending.futures]
+                self._publisher.stored(pending.stored)
+                self._note(pending, profiles)
+            except BaseException as error:
+                self._fail(pending, error)
+                continue
+            with self._changed:
+                self._pending.popleft()
+                self._changed.notify_all()
+
+    def _fail(self, pending: _Pending, error: BaseException) -> None:
+        """Nothing after a step that failed becomes visible, so nothing after it is stored."""
+        failure = InSituError(f"ClusterWriter: step {pending.step} failed: {error!r}")
+        failure.__cause__ = error
+        with self._changed:
+            self._failure = self._failure or failure
+            rest = [f for p in self._pending for f in p.futures]
+            self._pending.clear()
+            self._changed.notify_all()
+        try:
+            self._client.cancel(rest)
+        except Exception as second:  # the client is closed, and with it the tasks
+            failure.add_note(f"Cancelling the steps after it failed too: {second!r}")
+
+    def _note(self, pending: _Pending, profiles: list[SnapshotProfile]) -> None:
+        blocks = [b for profile in profiles for b in profile.blocks]
+        fields: dict[str, tuple[int, int, float, float]] = {}
+        for b in blocks:
+            raw, stored, compress, write = fields.get(b.field, (0, 0, 0.0, 0.0))
+            fields[b.field] = (
+                raw + b.raw_nbytes, stored + b.nbytes, compress + b.compress, write + b.write
+            )  # fmt: skip
+        for parts, profile in zip(pending.parts.values(), profiles, strict=True):
+            # A worker's time is shared out evenly: its parts are chunks of like size.
+            share = 1.0 / len(parts)
+            compress = sum(b.compress for b in profile.blocks) * share
+            write = sum(b.write for b in profile.blocks) * share
+            self._seconds.update(dict.fromkeys(parts, (max(compress, 0.0), max(write, 0.0))))
+        row = SnapshotRow(
+            f"step {pending.step}",
+            len(blocks),
+            sum(p.raw_nbytes for p in profiles),
+            sum(p.nbytes for p in profiles),
+            sum(b.compress for b in blocks),
+            sum(b.write for b in blocks),
+            time.perf_counter() - pending.began,
+            fields,
+        )
+        self._profiles.append((pending.number, row))
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _check_usable(self, what: str) -> None:
+        if self._closed:
+            raise ConfigError(f"ClusterWriter.{what}: the writer is closed")
+        self._raise_failure()
+
+
+def _reachable(target: Any) -> Any:
+    """The target as workers can open it; refuses what lives in this process only."""
+    if isinstance(target, str | os.PathLike) and "://" not in str(target):
+        target = os.path.abspath(target)
+    store = open_store(target) if not isinstance(target, dict) else MemoryStore(target)
+    if isinstance(store, MemoryStore | ZipStore):
+        store.close()
+        raise ConfigError(
+            f"ClusterWriter: workers cannot write to {type(store).__name__}: each would have a "
+            "copy of its own; give a directory or a URL that all of them see"
+        )
+    return target
+
+
+def _install(client: Any) -> None:
+    from fzdask.cluster.scheduler_plugin import FZSchedulerPlugin
+
+    if not client.run_on_scheduler(_has_plugin):
+        client.register_plugin(FZSchedulerPlugin())
+
+
+def _has_plugin(dask_scheduler: Any = None) -> bool:
+    return hooks.find_scheduler_plugin(dask_scheduler) is not None
+
+
+def _whereabouts(keys: list[Any], dask_scheduler: Any = None) -> Any:
+    return hooks.whereabouts(dask_scheduler, keys)

@@ -125,7 +125,7 @@ class Mixer:
         weights = self.weights[strong, decision]
         inputs = [stretch(cell.chance >> 10) for cell in cells]
         dot = sum(w * x for w, x in zip(weights, inputs, strict=True)) + 0x8000 >> 16
-        chance = min(max(squash(min(max(dot, -2048), 2047)), 16), 65536 - 16)
+        chance = min(max(squash(min(max(dot, -2048), 2047)), 48), 65536 - 48)
         bit = self.coder.bit(bit, chance)
         error = (bit * 65536 - chance) * 5
         for k in range(8):
@@ -135,7 +135,7 @@ class Mixer:
 
     def decide_calm(self, bit, context):
         cell = self.cells["calm", context]
-        bit = self.coder.bit(bit, min(max(cell.chance >> 6, 16), 65536 - 16))
+        bit = self.coder.bit(bit, min(max(cell.chance >> 6, 48), 65536 - 48))
         cell.learn(bit, 1023)
         return bit
 

@@ -79,6 +79,18 @@ def test_a_constant_costs_a_state_a_group(value, options):
         assert got.data.size == 4 * got.sections["group_sizes"].size // 4
 
 
+def test_a_byte_stands_for_at_most_8192_values():
+    zeros = np.zeros(1 << 18, "i4")
+    form, got = encoded(zeros, group=1 << 20)
+    assert got.params[0] == 16
+    sections = {k: np.frombuffer(bytes(v), np.uint8) for k, v in got.sections.items()}
+    back = Rans().decode(got.data, form, got.params, sections, Known())
+    np.testing.assert_array_equal(back, zeros)
+    one_group = {**sections, "group_sizes": sections["group_sizes"][:4]}
+    with pytest.raises(FormatError, match="cannot hold"):
+        Rans().decode(got.data[:4], form, b"\x12\x0e", one_group, Known())
+
+
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 0.999])
 def test_below_one_bit_a_value_it_stays_near_the_entropy(share):
     rng = np.random.default_rng(4)

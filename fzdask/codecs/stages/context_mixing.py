@@ -17,8 +17,8 @@ from fzdask.errors import FormatError
 __all__ = ["ContextMixing", "neighbours"]
 
 SAMPLES = 2048
-# A decision takes at least log2(4096 / 4095) bits, so a byte is good for no more values than this.
-MOST_VALUES_PER_BYTE = 22714
+# A decision takes at least log2(65536 / 65488) bits, so a byte is good for no more values.
+MOST_VALUES_PER_BYTE = 7569
 ROOM_PER_VALUE, ROOM = 16, 1024  # bytes, which a main section never exceeds
 # Neighbours of the least-squares prediction by their offsets along the last axes, the value
 # before first; in four dimensions, those of the volume before are added.

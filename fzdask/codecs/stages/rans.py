@@ -20,6 +20,8 @@ LEAST_GROUP, MOST_GROUP = 8, 22  # exponents of two
 MOST_CLASSES = 16
 PLAIN_GROUP = 14
 CONTEXT_GROUP, CONTEXT_GROUPS = 16, 8
+# Values that a byte may stand for: what groups of 2**16 reach, each with its state and size.
+MOST_VALUES_PER_BYTE = 1 << 13
 BITS, CONTEXT_BITS = 14, 12
 # One entry of a table takes about 7 bits (of the fields measured), and a rarer use of it is not
 # worth a table of its own.
@@ -43,7 +45,8 @@ class Rans(ArrayStage):
         magnitudes of its neighbours decoded before it; fewer are kept where more do not pay.
     group : int
         Values per group, a power of two from 256 to 2**22; 0: 16384, and with several contexts
-        one such that there are about eight groups, of at least 65536.
+        one such that there are about eight groups, of at least 65536. Where a byte would stand
+        for more than 8192 values, it is 65536.
 
     Stream
     ------
@@ -125,6 +128,8 @@ class Rans(ArrayStage):
         groups = -(-size >> exponent)
         sizes = np.empty(groups, np.uint32)
         words = _encode_words(coded, exponent, params[1], firsts, levels, freqs, counts, sizes)
+        if size > MOST_VALUES_PER_BYTE * (words.nbytes + sizes.nbytes):
+            return replace(self, group=1 << CONTEXT_GROUP).encode(coded, form, job)
         sections: dict[str, Section] = {
             "tables": packed,
             "group_sizes": sizes.astype("<u4").view(np.uint8),
@@ -188,6 +193,11 @@ class Rans(ArrayStage):
         exponent, bits, firsts = _read_params(params, form)
         group = 1 << exponent
         starts = _group_starts(data, sections.get("group_sizes"), -(-form.size >> exponent))
+        if form.size > MOST_VALUES_PER_BYTE * (data.size + 4 * (starts.size - 1)):
+            raise FormatError(
+                f"fzdask stream: {data.size} bytes of rans cannot hold {form.size} values; the "
+                "stream is damaged."
+            )
         freqs = _unpack_tables(sections.get("tables"), firsts.size, bits)
         slots = np.empty(firsts.size << bits, np.uint16)
         places = np.empty(firsts.size << rans.PLACE_BITS, np.uint32)

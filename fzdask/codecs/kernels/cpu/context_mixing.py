@@ -28,7 +28,7 @@ from fzdask.codecs.kernels.cpu.mixing_contexts import (
 )
 from fzdask.codecs.kernels.cpu.symbols import exponent
 
-LEAST = 16  # of 65536: no decision is taken to be surer
+LEAST = 48  # of 65536: no decision is taken to be surer, so a byte stands for 7568 values at most
 SPEED = 5  # of the mixer, in 2**-16 of error times input
 FIRST_WEIGHT = 1 << 14  # a quarter
 EVEN = np.uint32(1 << 31)  # a cell: 22 bits of probability, 10 of how often it was asked

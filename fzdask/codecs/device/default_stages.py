@@ -101,8 +101,13 @@ def decode_fused(
     return put_back(device, out, sections)
 
 
-def put_back(device: Device, out: Any, sections: dict[str, NDArray[np.uint8]]) -> Any:
-    """A flat array with its outliers in their places; FormatError where they do not fit."""
+def put_back(
+    device: Device, out: Any, sections: dict[str, NDArray[np.uint8]], *, alike: bool = False
+) -> Any:
+    """A flat array with its outliers in their places; FormatError where they do not fit.
+
+    With ``alike`` a single outlier may stand for all.
+    """
     runs, values = sections.get("outlier_runs"), sections.get("outliers")
     if runs is None and values is None:
         return out
@@ -110,7 +115,7 @@ def put_back(device: Device, out: Any, sections: dict[str, NDArray[np.uint8]]) -
         raise FormatError("fzdask stream: outliers and their places do not match.")
     bits = np.dtype(f"u{out.dtype.itemsize}")
     kept = device.upload(np.frombuffer(values.tobytes(), bits))
-    if not outliers.put_outliers(device, device.upload(runs), kept, out.view(bits)):
+    if not outliers.put_outliers(device, device.upload(runs), kept, out.view(bits), alike=alike):
         raise FormatError("fzdask stream: outliers do not fit the array.")
     return out
 

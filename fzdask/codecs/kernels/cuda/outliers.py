@@ -42,8 +42,10 @@ def take_outliers(device: Device, bits: Any, mask: Any) -> tuple[Any, Any]:
     return out, values
 
 
-def put_outliers(device: Device, runs: Any, values: Any, out: Any) -> bool:
+def put_outliers(device: Device, runs: Any, values: Any, out: Any, *, alike: bool = False) -> bool:
     """Put values back; False where the runs do not fit the array or the values.
+
+    With ``alike`` a single value stands for as many as the runs say.
 
     ``out`` is then anything, but nothing outside it was written.
     """
@@ -56,7 +58,8 @@ def put_outliers(device: Device, runs: Any, values: Any, out: Any) -> bool:
     index = exclusive_sum(device, flags)
     before_last, numbers = (int(v) for v in device.download(index[-2:]))
     pairs = numbers // 2
-    if numbers % 2 or numbers == before_last or pairs > values.size:
+    repeated = alike and values.size == 1
+    if numbers % 2 or numbers == before_last or pairs > (n if repeated else values.size):
         return False
     gaps, lengths = device.empty(pairs, np.uint64), device.empty(pairs, np.uint64)
     bad = device.zeros(1, np.uint32)
@@ -66,7 +69,11 @@ def put_outliers(device: Device, runs: Any, values: Any, out: Any) -> bool:
     )  # fmt: skip
     gap_sums, length_sums = exclusive_sum(device, gaps), exclusive_sum(device, lengths)
     left, used = (int(device.download(sums[-1:])[0]) for sums in (gap_sums, length_sums))
-    if device.download(bad)[0] or used != values.size or left + used > n:
+    if device.download(bad)[0] or left + used > n:
+        return False
+    if repeated:
+        values = device.xp.repeat(values, used)
+    if used != values.size:
         return False
     device.launch(
         "outliers", f"put_{suffix(out.dtype)}", blocks(values.size), BLOCK,

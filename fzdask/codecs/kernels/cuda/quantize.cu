@@ -15,31 +15,6 @@ __device__ void quantize_floats(const T *x, const u8 *forced, u32 has_forced, u6
   });
 }
 
-// Give outliers the lattice value of the last inlier before them, or 0 where there is none.
-// `earlier[t]`: one more than the last tile before t that has an inlier, 0 where none has.
-template <class Q>
-__device__ void fill(Q *q, const u32 *mask, u64 n, const u32 *counts, const u32 *lasts,
-                     const u64 *earlier) {
-  if (counts[blockIdx.x] == 0) return;
-  u64 base = static_cast<u64>(blockIdx.x) * TILE;
-  SHARED(u32, words, WORDS);
-  for (u32 w = threadIdx.x; w < WORDS; w += BLOCK)
-    words[w] = base + w * 32 < n ? mask[base / 32 + w] : 0;
-  __syncthreads();
-  u64 tile = earlier[blockIdx.x];
-  u64 carry = tile ? (tile - 1) * TILE + lasts[tile - 1] - 1 : 0;
-  for (u32 k = 0; k < EACH; k++) {
-    u32 at = k * BLOCK + threadIdx.x;
-    u32 w = at / 32, bit = at % 32;
-    if (base + at >= n || !(words[w] >> bit & 1)) continue;
-    u32 inliers = ~words[w] & below_lane();
-    while (!inliers && w > 0) inliers = ~words[--w];
-    bool here = inliers != 0;
-    u64 from = here ? base + w * 32 + 31 - __clz(static_cast<i32>(inliers)) : carry;
-    q[base + at] = here || tile ? q[from] : Q(0);
-  }
-}
-
 template <class T, class Q>
 __device__ void dequantize_floats(const Q *q, u64 n, double step, T *out) {
   u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;

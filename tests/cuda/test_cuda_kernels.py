@@ -189,7 +189,7 @@ def test_hostile_outlier_runs_are_refused_as_on_the_cpu(device):
         size = int(random.integers(1, 12))
         runs = random.choice([0, 1, 2, 3, 5, 60, 128, 129, 255], size).astype(np.uint8)
         if trial % 3 == 0:
-            runs = np.frombuffer(bytes([3, 2]) + runs[:0].tobytes(), np.uint8)
+            runs = np.array([3, 2], np.uint8)  # sound ones among them
         count = int(random.integers(0, 9)) if trial % 3 else 2
         values = np.arange(1, count + 1, dtype=np.uint32)
         cpu = np.zeros(64, np.uint32)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fzdask.codecs.kernels.cpu import row_steps, vectors
 
 TILE = 2048  # values: two tiles, the input and the output take 32 KiB
-HALO = 64  # strides below this need no ring
+HALO = 64  # lanes in front of a tile
+FAR = 16  # strides from here on have a ring; shorter ones would fill no vector
 ROOM = 64  # lanes past the end that a vector may touch
 # What goes from tile to tile: place in the row, the value before or the running sum, and for each
 # of two axes the place in its ring and in its span.
@@ -34,8 +35,8 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     """
     seconds = [k > 0 and strides[k] == strides[k - 1] for k in range(len(strides))]
     leads = [int(s) * (1 + second) for s, second in zip(strides, seconds, strict=True)]
-    near = [k for k, s in enumerate(strides) if s < HALO]
-    far = [k for k, s in enumerate(strides) if s >= HALO]
+    near = [k for k, s in enumerate(strides) if s < FAR]
+    far = [k for k, s in enumerate(strides) if s >= FAR]
     along = bool(near) and strides[near[0]] == 1
     row = int(spans[near[0]]) if along else int(strides[far[0]]) if far else _NEVER
     near = near[1:] if along else near

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fzdask.errors import ConfigError, FormatError, FZError, UnsupportedDtypeError
 
 if TYPE_CHECKING:
-    from fzdask.cluster.overlap import overlap
+    from fzdask.cluster.overlapping import overlap
     from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
     from fzdask.codecs.pipeline import Pipeline
     from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fzdask.cluster.marks import idle, iteration
-    from fzdask.cluster.overlap import overlap
+    from fzdask.cluster.overlapping import overlap
     from fzdask.cluster.scheduler_plugin import FZSchedulerPlugin
     from fzdask.cluster.snapshots import submit_snapshot
-    from fzdask.cluster.statistics import statistics, statistics_dataset
+    from fzdask.cluster.figures import statistics, statistics_dataset
     from fzdask.cluster.writer import ClusterWriter
 
 _LAZY = {
@@ -23,9 +23,9 @@ _LAZY = {
     "FZSchedulerPlugin": "fzdask.cluster.scheduler_plugin",
     "idle": "fzdask.cluster.marks",
     "iteration": "fzdask.cluster.marks",
-    "overlap": "fzdask.cluster.overlap",
-    "statistics": "fzdask.cluster.statistics",
-    "statistics_dataset": "fzdask.cluster.statistics",
+    "overlap": "fzdask.cluster.overlapping",
+    "statistics": "fzdask.cluster.figures",
+    "statistics_dataset": "fzdask.cluster.figures",
     "submit_snapshot": "fzdask.cluster.snapshots",
 }
 

@@ -108,9 +108,7 @@ def split_stores(dsk: Any, keys: Any, *, token: str, buffer: int, **kwargs: Any)
     return optimize(HighLevelGraph(layers, needed), wanted, **kwargs)
 
 
-def _split_layer(
-    layer: Mapping[Any, Any], buffer: int
-) -> tuple[dict[Any, Any], dict[Any, Any]]:
+def _split_layer(layer: Mapping[Any, Any], buffer: int) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Compress and write tasks for a layer of store tasks.
 
     Raises
@@ -140,7 +138,6 @@ def _split_layer(
             write_chunk,
             TaskRef(compress_key),
             target,
-            DataNode(None, key),
             label,
             DataNode(None, tuple(key[1:])),
             buffer,
@@ -178,7 +175,9 @@ def _check_target(task: _StoreTask) -> str:
     """The name of the Zarr array; refuses what is none or needs more than its chunks stored."""
     target = task.target
     if isinstance(target, TaskRef | Alias):
-        raise _NotSplitError("a target is made by a task of the graph (a Delayed), not a Zarr array")
+        raise _NotSplitError(
+            "a target is made by a task of the graph (a Delayed), not a Zarr array"
+        )
     if not isinstance(target, zarr.Array):
         raise _NotSplitError(f"the target is a {type(target).__name__}, not a Zarr array")
     label = f"{target.store_path}"

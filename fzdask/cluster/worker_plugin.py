@@ -25,6 +25,7 @@ __all__ = ["FZWorkerPlugin", "Outstanding"]
 KINDS = 16
 """Kinds of snapshots whose orders are remembered."""
 
+
 class Outstanding(NamedTuple):
     """A snapshot that this worker works on."""
 

@@ -187,7 +187,12 @@ class ClusterWriter:
             name,
             make_blocks,
             {
-                home: [self._spec, specs, indices, [(c.field, c.start, futures[c.key]) for c in mine]]
+                home: [
+                    self._spec,
+                    specs,
+                    indices,
+                    [(c.field, c.start, futures[c.key]) for c in mine],
+                ]
                 for home, mine in parts.items()
             },
             session=self._spec.session,

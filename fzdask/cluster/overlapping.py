@@ -60,9 +60,7 @@ def overlap(client: Any, *, buffer: int | str = "256MiB") -> Iterator[None]:
             "distributed scheduler there is nothing to overlap with"
         )
     token = uuid.uuid4().hex
-    with dask.config.set(
-        array_optimize=functools.partial(split_stores, token=token, buffer=limit)
-    ):
+    with dask.config.set(array_optimize=functools.partial(split_stores, token=token, buffer=limit)):
         yield
     for reason in _all_notes(client, token).kept:
         warnings.warn(

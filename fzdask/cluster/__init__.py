@@ -11,11 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fzdask.cluster.figures import statistics, statistics_dataset
     from fzdask.cluster.marks import idle, iteration
     from fzdask.cluster.overlapping import overlap
     from fzdask.cluster.scheduler_plugin import FZSchedulerPlugin
     from fzdask.cluster.snapshots import submit_snapshot
-    from fzdask.cluster.figures import statistics, statistics_dataset
     from fzdask.cluster.writer import ClusterWriter
 
 _LAZY = {

@@ -108,6 +108,7 @@ class ClusterFields:
                 "NaN to mark the steps without it; write it from the first step on, or give "
                 "fill_value= or its own step_dim= in encoding"
             )
+        self._check_sizes(name, dims, whole.shape)
         with self._publisher.lock:
             catalog.add_field(layout)
             for dim in getattr(given, "dims", ()):
@@ -150,6 +151,18 @@ class ClusterFields:
         for dim in dims:
             self._counts[dim] = self._counts.get(dim, 0) + 1
             self._last[dim] = step
+
+    def _check_sizes(self, name: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
+        """Refuse what xarray could not open: one dimension of two lengths."""
+        for other, document in self._publisher.catalog.documents.items():
+            known = zip(document["dimension_names"], document["shape"], strict=True)
+            sizes = {dim: n for dim, n in known if dim is not None}
+            for dim, n in zip(dims, shape, strict=True):
+                if other != name and sizes.get(dim, n) != n:
+                    raise ConfigError(
+                        f"ClusterWriter: {dim!r} has length {n} in {name!r} and {sizes[dim]} in "
+                        f"{other!r}; name the axes otherwise: dims= in the encoding"
+                    )
 
     def _dims(self, name: str, given: Any, ndim: int) -> tuple[str, ...]:
         own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)

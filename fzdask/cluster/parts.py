@@ -44,7 +44,7 @@ class _Run:
         self._spec = spec
         self.keys = Keys(open_store(spec.target), fsync=spec.fsync, tag=spec.session)
         self.pool = BlockPool()
-        self._layouts: dict[tuple[str, tuple[int, ...]], FieldLayout] = {}
+        self._layouts: dict[tuple[str, tuple[int, ...], tuple[int, ...]], FieldLayout] = {}
 
     def write(self, items: Sequence[tuple[str, Data]]) -> None:
         """The sink of all blocks."""
@@ -53,12 +53,13 @@ class _Run:
     def layout(
         self, name: str, field: FieldSpec, start: tuple[int, ...], array: Any
     ) -> FieldLayout:
-        """Of the part of a field that begins at `start`."""
-        found = self._layouts.get((name, start))
+        """Of the part of a field that begins at `start`, as large as `array`."""
+        part = (name, start, tuple(array.shape))  # chunks may be others in another step
+        found = self._layouts.get(part)
         if found is None:
             encoding = {**field.encoding, "start": start}
             found = field_layout(name, array, encoding, field.dims, self._spec.share)
-            self._layouts[name, start] = found
+            self._layouts[part] = found
         found.check(array)
         return found
 

@@ -1,4 +1,4 @@
-"""`fzdask.overlap`: the same bytes as without, compression and storing at once, honest fallbacks."""
+"""`fzdask.overlap`: the same bytes as without, compression and storing at once, fallbacks."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class SharedArray:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ConfigError, match="distributed.Client"), fzdask.overlap(None):
+    with pytest.raises(ConfigError, match=r"distributed\.Client"), fzdask.overlap(None):
         pass
     with pytest.raises(ConfigError, match="buffer"), fzdask.overlap(None, buffer="much"):
         pass

@@ -36,7 +36,7 @@ def test_a_future_is_done_when_its_blocks_are_stored(client: Any) -> None:
     parts = {a: (f"s{i}", (1, 2, 3)) for i, a in enumerate(where)}
     profiles = client.gather(submit_snapshot(client, "s", make, parts))
     assert [p.nbytes for p in profiles] == [6, 6]
-    assert {k for k in STORED} == {f"s{i}/{b}" for i in range(2) for b in range(3)}
+    assert set(STORED) == {f"s{i}/{b}" for i in range(2) for b in range(3)}
 
 
 def test_a_waiting_snapshot_holds_no_slot(client: Any) -> None:

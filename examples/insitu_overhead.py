@@ -13,7 +13,8 @@ On a machine that others use as well, --emulate imitates the compute thread's co
 sleep, one thread at a time in turns of a millisecond, so that only wake-ups are disturbed.
 
 Overhead is (iteration with dump - without) / without. "Compute" is how much longer the
-simulation's own work takes: what is left of the overhead is waiting for the dump.
+simulation's own work takes, "copied" the time to copy the snapshot (with --real): what is left of
+the overhead is waiting for the dump.
 """
 
 from __future__ import annotations
@@ -295,6 +296,7 @@ class Real:
                 max_outstanding=way.horizon,
             )  # fmt: skip
         self.engine = None if self.writer is None else self.writer._engine
+        self.copied = 0.0
 
     def iteration(self, step: int) -> Any:
         return nullcontext() if self.writer is None else self.writer.iteration(step)
@@ -321,6 +323,7 @@ class Real:
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+            self.copied = float(self.writer.to_xarray()["copy"].median())
 
     def worst_error(self) -> float:
         """Of the last step, recomputed in float64."""
@@ -390,7 +393,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     fields, bandwidth = real_case(case, arguments.load) if arguments.real else ({}, 1.0)
     names = arguments.ways or list(WAYS)
     rng = np.random.default_rng(0)
-    kept: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    kept: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
     for repetition in range(arguments.repetitions):
         for name in rng.permutation(names):
             way = WAYS[str(name)]
@@ -409,21 +412,23 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
             pinned(host)
             lengths, computing = run(case, made, arguments.iterations, core)
             last = slice(max(WARM_UP, 2 * arguments.iterations // 3), None)
-            kept[str(name)].append((lengths[last].mean(), computing[last].mean()))
+            copied = getattr(made, "copied", 0.0)
+            kept[str(name)].append((lengths[last].mean(), computing[last].mean(), copied))
             if arguments.real and name == "fzdask" and repetition == 0:
                 worst = made.worst_error()
                 print(f"worst error of the last step {worst:.4g}, bound {BOUND}")
                 assert worst <= BOUND
     if both:
         os.sched_setaffinity(0, cores)
-    base, own = np.median(kept["none"], axis=0)
+    base, own, _ = np.median(kept["none"], axis=0)
     rows = {}
     for name in names:
-        length, computing = np.median(kept[name], axis=0)
+        length, computing, copied = np.median(kept[name], axis=0)
         rows[name] = {
             "overhead": (length - base) / base,
             "compute": (computing - own) / own,
-            "spread": float(np.ptp([x for x, _ in kept[name]]) / base),
+            "spread": float(np.ptp([x for x, *_ in kept[name]]) / base),
+            "copied": copied / base,
         }
         if WAYS[name].policy:
             rows[name]["simulated"] = case.simulated(WAYS[name], min(arguments.iterations, 30))
@@ -431,10 +436,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def report(rows: dict[str, dict[str, float]]) -> Iterator[str]:
-    yield f"{'':32}{'overhead':>10}{'spread':>9}{'compute':>9}{'simulated':>11}"
+    yield f"{'':32}{'overhead':>10}{'spread':>9}{'copied':>9}{'compute':>9}{'simulated':>11}"
     for name, row in rows.items():
-        text = f"{WAYS[name].title:32}{row['overhead']:>10.2%}{row['spread']:>9.2%}"
-        text += f"{row['compute']:>9.2%}"
+        text = f"{WAYS[name].title:32}{row['overhead']:>10.2%}"
+        text += "".join(f"{row[key]:>9.2%}" for key in ("spread", "copied", "compute"))
         yield text + (f"{row['simulated']:>11.2%}" if "simulated" in row else "")
 
 

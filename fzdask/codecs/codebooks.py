@@ -46,6 +46,8 @@ ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes long
 ACCEPTED = 0.005  # cost of a shared book that is taken all the same
 
 RESTLESS = 3
+SURE = 3  # times in a row that something paid, or not, before it is taken to do so again
+ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
 RETRY = 4  # after more misses in a row than there are books, only every so many-th chunk tries
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
@@ -320,6 +322,10 @@ class SharedBooks:
     _restless: int = 0  # changes of axes in a row
     _missed: int = 0  # chunks in a row that no book suited
     _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
+    _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
+    _agreed: dict[Hashable, int] = field(
+        default_factory=dict
+    )  # times in a row that it was the same
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def coding(self, coded: Any, group: int) -> Coding:
@@ -351,6 +357,8 @@ class SharedBooks:
             return shared if accepted else own
         self._missed += 1
         self._share(own)
+        self._unasked.clear()  # another regime: ask everything again
+        self._agreed.clear()
         return own
 
     def _teach(self, entry: Shared, counts: NDArray[np.int64]) -> None:
@@ -398,6 +406,22 @@ class SharedBooks:
         """Keep the axes chosen for a chunk of that folded shape."""
         self._restless = self._restless + 1 if self._axes.get(shape) != subset else 0
         self._axes[shape] = subset
+
+    def recall(self, question: Hashable) -> bool:
+        """Whether the answer that an earlier chunk got to a question still counts.
+
+        Answers count for a few chunks, and not beyond the next book that is built.
+        """
+        left = self._unasked.get(question, 0)
+        if left:
+            self._unasked[question] = left - 1
+        return left > 0
+
+    def remember(self, question: Hashable, same: bool) -> None:
+        """Let an answer count for the next few chunks, if it was the same several times."""
+        self._agreed[question] = self._agreed.get(question, 0) + 1 if same else 0
+        if self._agreed[question] >= SURE:
+            self._unasked[question] = ANSWERS
 
     def dump(self) -> bytes:
         """The books in a few hundred bytes, to hand to another process."""

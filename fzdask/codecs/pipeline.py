@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs import composition
+from fzdask.codecs.codebooks import Codebook, SharedBooks
 from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.registry import built_in, fusions, known_names, stage_by_code
@@ -176,7 +177,7 @@ class Pipeline:
             step = self.encode_step(len(params), data, form, job)
             data, form = step.data, step.form
             params += step.params
-            wrapped += [self.wrap(*section) for section in step.sections]
+            wrapped += [self.wrap(*section, job.books) for section in step.sections]
         return self.stage_entries(params), [e for e, _ in wrapped], [blob for _, blob in wrapped]
 
     def encode_step(self, at: int, data: NDArray[Any], form: Form, job: Job) -> Step:
@@ -213,13 +214,26 @@ class Pipeline:
         ]
 
     def wrap(
-        self, stage: int, number: int, data: NDArray[np.uint8]
+        self,
+        stage: int,
+        number: int,
+        data: NDArray[np.uint8],
+        books: SharedBooks | Codebook | None = None,
     ) -> tuple[SectionEntry, NDArray[np.uint8]]:
-        """Pass a section through its lossless back ends, each kept where it saves something."""
+        """Pass a section through its lossless back ends, each kept where it saves something.
+
+        With shared books, one that saved nothing is not tried again for a few chunks.
+        """
         sizes: list[int] = []
         applied = 0
+        memory = books if isinstance(books, SharedBooks) else None
         for k in self._places_of(stage, number):
+            question = (stage, number, k)
+            if memory is not None and memory.recall(question):
+                continue
             packed = self.byte_stages[k].compress(data)
+            if memory is not None:
+                memory.remember(question, packed is None)
             if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
                 sizes.append(data.size)
                 applied |= 1 << k

@@ -77,7 +77,7 @@ def _within_bound(
         params += step.params
         if step.sections:
             yield
-        wrapped += [pipeline.wrap(*section) for section in step.sections]
+        wrapped += [pipeline.wrap(*section, job.books) for section in step.sections]
     yield
     stages = tuple(pipeline.stage_entries(params))
     entries = tuple(entry for entry, _ in wrapped)

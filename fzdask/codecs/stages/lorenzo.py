@@ -101,9 +101,13 @@ class Lorenzo(ArrayStage):
             if not isinstance(job.books, SharedBooks):
                 return choose_axes(sample, folded, inv, job.forced)
             subset = job.books.recall_axes(folded)
-            if subset is None or not _still_good(subset, sample, folded, inv, job.forced):
+            if subset is not None and job.books.recall(folded):
+                return subset
+            good = subset is not None and _still_good(subset, sample, folded, inv, job.forced)
+            if subset is None or not good:
                 subset = choose_axes(sample, folded, inv, job.forced)
                 job.books.remember_axes(folded, subset)
+            job.books.remember(folded, good)
             return subset
         axes = range(nd) if self.axes == "all" else {int(a) for a in self.axes}
         once = sum(1 << a for a in axes if a < nd)

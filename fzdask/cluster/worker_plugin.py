@@ -93,7 +93,10 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
             self._pressing.shutdown(wait=True)
 
         # Not in the event loop: a write in progress ends by itself, and that may take a while.
-        await asyncio.get_running_loop().run_in_executor(self._preparing, close)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._preparing, close)
+        except RuntimeError:  # the interpreter is ending, and starts nothing any more
+            close()
         self._preparing.shutdown(wait=True)
 
     def transition(self, key: Hashable, start: str, finish: str, **kwargs: Any) -> None:

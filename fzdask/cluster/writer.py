@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 import uuid
@@ -428,6 +429,13 @@ def _reachable(target: Any) -> Any:
             f"ClusterWriter: workers cannot write to {type(store).__name__}: each would have a "
             "copy of its own; give a directory or a URL that all of them see"
         )
+    try:
+        pickle.dumps(target)
+    except Exception as error:
+        raise ConfigError(
+            f"ClusterWriter: {target!r} cannot be pickled, so no worker can have it ({error}); "
+            "give a directory or a URL, or define the store's __reduce__"
+        ) from error
     return target
 
 

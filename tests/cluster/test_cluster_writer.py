@@ -16,7 +16,7 @@ from fzdask import FZCodec
 from fzdask.cluster import ClusterWriter
 from fzdask.cluster.grid import chunks_of, default_block
 from fzdask.errors import ConfigError
-from fzdask.insitu import InSituError
+from fzdask.insitu import InSituError, RateLimitedStore
 
 BOUND = 1e-3
 ENCODING = {"t": {"compressors": FZCodec(abs=BOUND), "dims": ("y", "x")}}
@@ -143,6 +143,8 @@ def test_an_error_within_the_block_is_kept(client: Any, tmp_path: Path) -> None:
 def test_what_is_refused(client: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="copy of its own"):
         ClusterWriter(client, {})
+    with pytest.raises(ConfigError, match="cannot be pickled"):
+        ClusterWriter(client, RateLimitedStore(tmp_path / "limited", 1e6))
     with pytest.raises(ConfigError, match="max_outstanding"):
         ClusterWriter(client, tmp_path / "r", max_outstanding=0)
     with ClusterWriter(client, tmp_path / "r", ENCODING) as w:

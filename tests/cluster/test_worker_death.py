@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -16,10 +17,10 @@ import xarray as xr
 from cluster_cases import STORED, addresses, engine_of, eventually, gate, make
 from conftest import RULES, make_cluster
 from distributed import Client, LocalCluster
+from zarr.storage import LocalStore, WrapperStore
 
 from fzdask import FZCodec
 from fzdask.cluster import ClusterWriter, submit_snapshot
-from fzdask.insitu import RateLimitedStore
 from fzdask.scheduling import FZSchedulerPlugin
 
 BOUND = 1e-3
@@ -83,6 +84,17 @@ def wave_block(step: int, block_info: Any = None) -> np.ndarray:
     return wave(step)[a:b, c:d]
 
 
+class SlowStore(WrapperStore[Any]):
+    """Takes a while over every chunk."""
+
+    async def set(self, key: str, value: Any) -> None:
+        await asyncio.sleep(0.004)
+        await self._store.set(key, value)
+
+    def __reduce__(self) -> Any:
+        return SlowStore, (self._store,)
+
+
 def run_with_kills(folder: Path, steps: int, kills: int, seed: int) -> None:
     """Write steps from worker processes that are killed at random moments."""
     rng = random.Random(seed)
@@ -90,7 +102,7 @@ def run_with_kills(folder: Path, steps: int, kills: int, seed: int) -> None:
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        store = RateLimitedStore(folder, 1e6, 2e-3)
+        store = SlowStore(LocalStore(folder))
         encoding = {"t": {"compressors": FZCodec(abs=BOUND), "chunks": (16, 32)}}
         acknowledged: list[int] = []
         when = sorted(rng.sample(range(1, steps), kills))

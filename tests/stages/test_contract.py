@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from exact import assert_guarantee
 
-import fzdask
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
@@ -90,12 +88,8 @@ def test_every_stage_is_documented_specified_and_stored(stage):
             path.stem == f"{stage.name}_spec" or f"``{stage.name}``" in path.read_text()
             for path in (TESTS / "spec").glob("*_spec.py")
         )
-        sys.path.insert(0, str(TESTS / "format"))
-        cases = importlib.import_module(f"cases.{stage.name}").fixtures()
-        used = [
-            fzdask.inspect(fzdask.compress(array, **config)).pipeline
-            for array, config in cases.values()
-        ]
+        stored = (TESTS / "format" / "fixtures").glob("v*/*.json")
+        used = [json.loads(path.read_text())["pipeline"] for path in stored]
         assert any(stage.name in pipeline for pipeline in used)
 
 

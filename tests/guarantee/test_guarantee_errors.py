@@ -80,7 +80,11 @@ PIPELINES = {
     "quantize | huffman(group=128)": ["huffman", "group=128", "power of two"],
     "quantize | huffman(group=32768)": ["huffman", "group=32768", "power of two"],
     "quantize | huffman(group=big)": ["huffman", "group='big'", "power of two"],
-    "quantize | lorenzo(axes=4)": ["lorenzo", "axes=(4,)", "'auto', 'narrow', 'all' or numbers from 0 to 3"],
+    "quantize | lorenzo(axes=4)": [
+        "lorenzo",
+        "axes=(4,)",
+        "'auto', 'narrow', 'all' or numbers from 0 to 3",
+    ],
     "quantize | lorenzo(axes=-1)": ["lorenzo", "axes=(-1,)", "numbers from 0 to 3"],
     "quantize | lorenzo(axes=1.5)": ["lorenzo", "axes=(1.5,)", "numbers from 0 to 3"],
     "quantize | lorenzo(axes=(0, True))": ["lorenzo", "axes=(0, True)", "as in axes=(0, 2)"],

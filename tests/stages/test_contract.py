@@ -106,7 +106,7 @@ def test_options_round_trip_and_instances_are_values(stage):
 
 @lru_cache(maxsize=256)
 def lattice_stream(stage, name):
-    """The parts of a stream of a chain with this stage, whatever its size; None where no lattice."""
+    """A stream of a chain with this stage, in parts; None where there is no lattice."""
     x = odd_values() if name == "odd" else ARRAYS[name]
     asked = CodecConfig(**bound_for(stage))
     if stage.resolves and x.dtype.kind not in "fc":

@@ -1,5 +1,7 @@
 """Range of an array, over what is finite."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
@@ -11,7 +13,7 @@ _LANES = 64  # independent minima: a select per lane vectorises where a single m
 _STEP = 128  # values of one turn of the quick loop: enough chains for the latency of a minimum
 
 
-def finite_range(x, largest):
+def finite_range(x: Any, largest: Any) -> tuple[Any, Any]:
     """Least and greatest value with ``|value| <= largest``; the least is +inf if there is none.
 
     ``x`` is a flat, contiguous array of float32 or float64.

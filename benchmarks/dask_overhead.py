@@ -163,7 +163,7 @@ def run(way, case, iterations, emulate):
 
 
 def machinery(snapshots=60):
-    """Seconds that a snapshot of 24 blocks that cost nothing takes, beside a task that does nothing.
+    """Seconds for a snapshot of 24 blocks that cost nothing, beside those for an empty task.
 
     Returns
     -------

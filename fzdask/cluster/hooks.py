@@ -34,6 +34,7 @@ __all__ = [
     "processing",
     "remove_worker_plugin",
     "secede",
+    "serve_page",
     "set_priorities",
     "slots_of",
     "tell_scheduler",
@@ -192,6 +193,13 @@ def dependencies_of(scheduler: Any, key: Hashable) -> Iterable[Hashable]:
     """Keys of the tasks that a task needs."""
     task = scheduler.tasks.get(key)
     return [] if task is None else [each.key for each in task.dependencies]
+
+
+def serve_page(scheduler: Any, path: str, handler: type, **arguments: Any) -> None:
+    """Add a page to the scheduler's web server, if it has one."""
+    application = getattr(scheduler, "http_application", None)
+    if application is not None:
+        application.add_handlers(".*", [(path, handler, arguments)])
 
 
 def set_priorities(scheduler: Any, ranks: Mapping[Hashable, int]) -> None:

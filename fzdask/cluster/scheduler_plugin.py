@@ -14,6 +14,7 @@ from distributed import SchedulerPlugin
 from fzdask.cluster import hooks
 from fzdask.cluster.books import merged
 from fzdask.cluster.coordination import Coordinator
+from fzdask.cluster.page import History, PageHandler
 from fzdask.cluster.profiles import SnapshotProfile
 from fzdask.cluster.task_order import TaskOrder
 from fzdask.cluster.worker_plugin import FZWorkerPlugin
@@ -107,6 +108,8 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
                 "fz-times": self._on_times,
             },
         )
+        self.history = History()
+        hooks.serve_page(scheduler, "/fzdask", PageHandler, plugin=self)
         await hooks.install_worker_plugin(
             scheduler, FZWorkerPlugin(self._rules, self._buffer, self._share)
         )
@@ -151,11 +154,28 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         """Workers with snapshots in work are not taken away by adaptive scaling."""
         return [w for w in workers if not any(map(hooks.is_dump, hooks.processing(w)))]
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What the dashboard's page shows beside the chart."""
+        rows = list(self.rows)
+        raw, stored = sum(r["raw_nbytes"] for r in rows), sum(r["stored_nbytes"] for r in rows)
+        found: dict[str, Any] = {**self.counts, "workers": len(self._coordinator.profiles)}
+        if stored:
+            found["ratio"] = f"{raw / stored:.2f}"
+        plan = self._coordinator.last
+        if plan is not None:
+            found["planned overhead"] = f"{plan.overhead:.1%}"
+            found["unavoidable overhead"] = f"{plan.overhead_bound:.1%}"
+        return found
+
     # -- messages ---------------------------------------------------------------------------
 
-    def _on_profile(self, *, worker: str, profile: dict[str, Any], **_: Any) -> None:
+    def _on_profile(
+        self, *, worker: str, profile: dict[str, Any], intervals: list[Any], **_: Any
+    ) -> None:
         if worker not in self._scheduler.workers:
             return
+        self.history.add(worker, intervals)
         unpacked = SnapshotProfile.unpacked(profile)
         self.counts["snapshots"] += 1
         self.rows.append(

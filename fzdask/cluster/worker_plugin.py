@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,9 @@ from fzdask.insitu.failures import CancelledDumpError
 from fzdask.insitu.rules import Rules
 
 __all__ = ["FZWorkerPlugin", "Outstanding"]
+
+MOST_SHOWN = 500
+"""Intervals per snapshot that are sent for the dashboard."""
 
 KINDS = 16
 """Kinds of snapshots whose orders are remembered."""
@@ -63,6 +67,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         """Start the engine. What it has to load or compile is loaded in another thread."""
         self._worker = worker
         self._ready = asyncio.Event()
+        self._shown = 0.0
         self._lock = threading.Lock()
         self._outstanding: list[Outstanding] = []
         self._wanted: dict[str, int] = {}
@@ -148,12 +153,28 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
             with self._lock:
                 self._outstanding = [o for o in self._outstanding if o.snapshot is not snapshot]
         profile = SnapshotProfile.of(snapshot, self.engine)
-        hooks.tell_scheduler(self._worker, "fz-profile", profile=profile.packed())
+        hooks.tell_scheduler(
+            self._worker, "fz-profile", profile=profile.packed(), intervals=self._intervals()
+        )
         if self._books is not None:
             news = self._books.news()
             if news is not None:
                 hooks.tell_scheduler(self._worker, "fz-books", books=news)
         return profile
+
+    def _intervals(self) -> list[list[Any]]:
+        """What ran since the last call, for the dashboard; in seconds of the wall clock."""
+        offset = time.time() - time.perf_counter()
+        found: list[list[Any]] = []
+        for interval in reversed(tuple(self.engine.records.intervals)):
+            if interval.end <= self._shown or len(found) >= MOST_SHOWN:
+                break
+            if interval.kind in ("compress", "write"):
+                machine = "compute" if interval.kind == "compress" else "background"
+                start, end = interval.start + offset, interval.end + offset
+                found.append([interval.name, machine, interval.field, start, end])
+        self._shown = time.perf_counter()
+        return found
 
     def _submit(
         self, key: str, session: str, number: int, name: str, blocks: Sequence[Block]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,20 @@ def test_statistics(client: Any) -> None:
     row = table.isel(dump=int(np.argmax(table.snapshot.values == "told")))
     assert (int(row.blocks), int(row.stored_nbytes)) == (2, 3)
     assert table.stored_nbytes.attrs["units"] == "byte"
+
+
+def test_the_dashboard_has_a_page(client: Any) -> None:
+    from urllib.request import urlopen
+
+    client.gather(submit_snapshot(client, "seen", make, {addresses(client)[0]: ("seen",)}))
+    scheduler = client.cluster.scheduler
+    eventually(lambda: scheduler.plugins[FZSchedulerPlugin.name].history.tasks(time.time()))
+    port = scheduler.http_server.port
+    with urlopen(f"http://localhost:{port}/fzdask", timeout=20) as answer:
+        page = answer.read().decode()
+    assert "<svg" in page
+    assert "b/0" in page
+    assert "planned overhead" in page
 
 
 def test_a_cluster_without_the_plugin_says_so(bare_client: Any) -> None:

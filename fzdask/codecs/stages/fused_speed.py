@@ -10,22 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
-from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE, fused_multiply_add
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
 from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
-from fzdask.codecs.stages.quantize import LIMITS, Quantize, lattice_width, steps
+from fzdask.codecs.stages.quantize import LIMITS, Quantize, cheap_rule, lattice_width, steps
 from fzdask.codecs.stages.zigzag import Zigzag
 from fzdask.errors import FormatError
 
 __all__ = ["QuantizeToFixedLength"]
 
 WIDTH = 4  # bytes of the lattice that the kernel takes
-# Ends of where inv and the values may be for the rule in binary32: far from under- and overflow.
-LEAST, MOST = 2.0**-90, 2.0**90
-LARGEST = 2.0**126
 MOST_KEPT = 1 << 23  # values for which a thread keeps its room
 
 
@@ -56,7 +52,7 @@ class QuantizeToFixedLength(Fusion):
         sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
         at, used = fused_speed.encode(
             data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
-            step, form.bound, LIMITS[WIDTH], *_cheap_rule(form.bound, inv, job.finite_max),
+            step, form.bound, LIMITS[WIDTH], *cheap_rule(form.bound, inv, job.finite_max),
             strides, spans, *_buffers(strides, spans), room.planes, room.heads,
             room.present, state, runs, values,
         )  # fmt: skip
@@ -164,13 +160,3 @@ def _decode_apart(
     for at in range(len(stages) - 1, -1, -1):
         data = stages[at].decode(data, forms[at], params[at], sections[at], known)
     return data
-
-
-def _cheap_rule(bound: float, inv: float, largest: float) -> tuple[Any, ...]:
-    """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
-    near = LEAST < inv < MOST and largest < LARGEST and largest * inv < NEAR_LATTICE
-    near = near and fused_multiply_add()
-    # Near the ends of binary32 rounding would leave nothing; then nothing but 0 is surely below.
-    below = np.float32(bound * (1 - 2.0**-22) if LEAST < bound < MOST else 0)
-    high = np.float32(inv if near else 1)
-    return below, high, np.float32(inv - float(high) if near else 0), near

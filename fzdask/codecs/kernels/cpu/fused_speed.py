@@ -19,49 +19,6 @@ from fzdask.codecs.kernels.cpu.outliers import collect, finish
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 
 LANES = lattice_vectors.LANES
-ALL = np.uint64(lattice_vectors.ALL)
-
-
-@njit(nogil=True, cache=True)
-def _quantize(x, wide, m, q, inv, cell, bound, below, high, low, near, unsure):
-    """Lattice of a tile at addresses; how many groups of 32 may hold outliers, and which."""
-    count = 0
-    for g in range((m + LANES - 1) // LANES):
-        i = np.int64(g * LANES)
-        got = np.uint64(0)
-        if wide:
-            got = lattice_vectors.quantize_f8(x + 8 * i, q + 4 * i, inv, cell, bound)
-        else:
-            if near:
-                got = lattice_vectors.quantize_near(x + 4 * i, q + 4 * i, high, low)
-            if got != ALL:
-                got = lattice_vectors.quantize_f4(x + 4 * i, q + 4 * i, inv, cell, below)
-        unsure[g] = np.uint8(got != ALL)
-        count += np.int64(got != ALL)
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _take_outliers(
-    x, bits, minus_zero, forced, inv, cell, bound, limit, unsure, q, exact, state, runs, values
-):  # fmt: skip
-    """Outliers of a tile, by the exact rule where a vector could not exclude them."""
-    m = x.size
-    groups = (m + LANES - 1) // LANES
-    g = 0
-    while g < groups:
-        start = g * LANES
-        likely = unsure[g] == 0 and forced.size == 0
-        while g < groups and (unsure[g] == 0 and forced.size == 0) == likely:
-            g += 1
-        end = min(g * LANES, m)
-        count = 0
-        if not likely:
-            count = lattice_vectors.flag_outliers(
-                x[start:end], bits[start:end], minus_zero, forced[start:end], inv, cell, bound,
-                limit, q[start:end], exact,
-            )  # fmt: skip
-        collect(count, exact, bits[start:end], q[start:end], state, runs, values)
 
 
 @njit(nogil=True, cache=True)
@@ -91,15 +48,15 @@ def encode(
                 part[i] = 0
             vectors.copy_bytes(x, part.ctypes.data, size * m)
             x = np.int64(part.ctypes.data)
-        count = _quantize(
-            x, size == 8, m, tiles.ctypes.data + 4 * HALO, inv, cell, bound, below, high, low,
-            near, unsure,
+        count = lattice_vectors.quantize_groups(
+            x, size == 8, (m + LANES - 1) // LANES, tiles.ctypes.data + 4 * HALO, inv, cell, bound,
+            below, high, low, near, unsure,
         )  # fmt: skip
         here = tiles[0, HALO : HALO + m]
         if count or forced.size:
             if m == TILE:
                 vectors.copy_bytes(x, part.ctypes.data, size * m)
-            _take_outliers(
+            lattice_vectors.take_outliers(
                 part[:m], bits[:m], minus_zero, forced[pos : pos + m], inv, cell, bound, limit,
                 unsure, here, exact, state, runs, values,
             )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
+from fzdask.codecs.kernels.cpu.lattice_vectors import LANES, quantize_groups, take_outliers
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
 from fzdask.codecs.kernels.cpu.symbols import (
     PAIRS,
@@ -19,95 +20,50 @@ from fzdask.codecs.kernels.cpu.symbols import (
     symbolize,
 )
 
-PART = 256  # values that are quantized anew if one of them needs binary64
-FARTHEST_INV = 2.0**100
-_CLOSE = np.float32(2.0**-22)
-_NEAR = np.float32(0.5 - 2.0**-20)
-_ZERO = np.float32(0)
-
-
-@njit(nogil=True, cache=True)
-def _quantize_exactly(
-    x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, start, end
-):  # fmt: skip
-    """Lattice of a few values; flags and number of those that it cannot hold."""
-    count = 0
-    for i in range(np.uint64(start), np.uint64(end)):
-        v = np.float64(x[i])
-        r = np.rint(v * inv)
-        inside = np.abs(r) <= limit  # False for NaN, so the conversion below is always defined
-        r = r if inside else 0.0
-        y = np.float64(x.dtype.type(r * step))
-        kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
-        q[i] = np.int64(r)
-        flags[i] = np.uint8(not kept)
-        count += np.int64(not kept)
-    if forced.size:
-        count = 0
-        for i in range(np.uint64(start), np.uint64(end)):
-            flags[i] |= forced[i]
-            count += np.int64(flags[i])
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _quantize_near(x, bits, minus_zero, inv, q, flags, start, end):
-    """Lattice of a few float32 in binary32 alone; False where that proves too little.
-
-    With ``t = x / step`` and ``p`` its product in binary32, ``|p - t| <= (|r| + 1) 2**-23``. So
-    where ``|p - r| + |r| 2**-22 <= 1/2 - 2**-20``, ``r`` is the rounding of ``t`` in binary64
-    too, and the decoder's value, which rounding moves by at most ``|r| step 2**-24``, is within
-    the bound. That needs a step from 2**-100 to 2**100.
-    """
-    misses = np.uint32(0)
-    for i in range(np.uint64(start), np.uint64(end)):
-        p = x[i] * inv
-        r = np.float32(np.rint(p))
-        sure = np.abs(p - r) + np.abs(r) * _CLOSE <= _NEAR  # False for NaN
-        q[i] = np.int32(r if sure else _ZERO)
-        flags[i] = 0
-        misses |= np.uint32(not sure) | np.uint32(bits[i] == minus_zero)
-    return misses == 0
-
 
 @njit(nogil=True, cache=True)
 def _lattice_tile(
-    x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, state, runs, values
+    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, q, unsure, flags,
+    state, runs, values,
 ):  # fmt: skip
-    """Lattice of one tile, outliers taken out; in binary32 where that will do."""
-    single = np.float32(inv)
-    near = x.itemsize == 4 and FARTHEST_INV > inv > 1 / FARTHEST_INV and forced.size == 0
-    count = 0
-    here = 0
-    for start in range(0, x.size, PART):
-        end = min(start + PART, x.size)
-        # Outliers come together: after some, the cheap way is not tried.
-        if near and here == 0 and _quantize_near(x, bits, minus_zero, single, q, flags, start, end):
-            continue
-        here = _quantize_exactly(
-            x, bits, minus_zero, forced, inv, step, bound, limit, q, flags, start, end
-        )
-        count += here
-    collect(count, flags, bits, q, state, runs, values)
+    """Lattice of one tile, outliers taken out; on vectors where it is of 32 bits."""
+    groups = x.size // LANES if q.itemsize == 4 else 0
+    count = quantize_groups(
+        np.int64(x.ctypes.data), x.itemsize == 8, groups, np.int64(q.ctypes.data), inv, step,
+        bound, below, high, low, near, unsure,
+    )  # fmt: skip
+    for g in range(groups, (x.size + LANES - 1) // LANES):  # what no vector took
+        unsure[g] = 1
+        count += 1
+    if count or forced.size:
+        take_outliers(
+            x, bits, minus_zero, forced, inv, step, bound, limit, unsure, q, flags, state, runs,
+            values,
+        )  # fmt: skip
+    else:
+        collect(0, flags, bits, q, state, runs, values)
 
 
 @njit(nogil=True, cache=True)
 def quantize(
-    x, bits, minus_zero, forced, inv, step, bound, limit, strides, spans, bufs, hist, out, state,
-    runs, values,
+    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, strides, spans,
+    bufs, hist, out, state, runs, values,
 ):  # fmt: skip
     """Lorenzo residual of the lattice of ``x`` into ``out``; outliers into runs and values.
 
-    ``forced`` is empty or flags values that must be outliers.
+    ``forced`` is empty or flags values that must be outliers; ``below``, ``high``, ``low`` and
+    ``near`` belong to the cheap rules of :mod:`~fzdask.codecs.kernels.cpu.lattice_vectors`.
     """
     flags = np.zeros(TILE, np.uint8)
+    unsure = np.zeros(TILE // LANES, np.uint8)
     n = x.size
     pos = 0
     while pos < n:
         end = min(pos + TILE, n)
         _lattice_tile(
             x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
-            bufs[0][HALO : HALO + end - pos], flags, state, runs, values,
+            below, high, low, near, bufs[0][HALO : HALO + end - pos], unsure, flags, state, runs,
+            values,
         )  # fmt: skip
         forward_tile(bufs, hist, strides, spans, pos, end - pos, out[pos:end])
         pos = end
@@ -116,11 +72,12 @@ def quantize(
 
 @njit(nogil=True, cache=True)
 def quantize_to_symbols(
-    x, bits, minus_zero, forced, inv, step, bound, limit, strides, spans, bufs, hist, z, wide,
-    tables, state, runs, values,
+    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, strides, spans,
+    bufs, hist, z, wide, tables, state, runs, values,
 ):  # fmt: skip
     """As :func:`quantize`, but on to symbols and their counts; returns the used wide list."""
     flags = np.zeros(TILE, np.uint8)
+    unsure = np.zeros(TILE // LANES, np.uint8)
     residual = np.empty(TILE, bufs.dtype)
     pairs = np.zeros((2, PAIRS), np.uint16)
     n = x.size
@@ -131,7 +88,7 @@ def quantize_to_symbols(
         m = end - pos
         _lattice_tile(
             x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
-            bufs[0][HALO : HALO + m], flags, state, runs, values,
+            below, high, low, near, bufs[0][HALO : HALO + m], unsure, flags, state, runs, values,
         )  # fmt: skip
         forward_tile(bufs, hist, strides, spans, pos, m, residual[:m])
         before = used

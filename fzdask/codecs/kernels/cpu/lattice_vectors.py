@@ -14,6 +14,7 @@ from numba import njit, types
 from numba.core import config
 from numba.extending import intrinsic
 
+from fzdask.codecs.kernels.cpu.outliers import collect
 from fzdask.codecs.kernels.cpu.vectors import (
     F32,
     F64,
@@ -29,7 +30,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
 )
 
 LANES = 32
-ALL = 0xFFFFFFFF
+_ALL = np.uint64(0xFFFFFFFF)
 NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule may be used
 _ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
 _ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
@@ -136,9 +137,57 @@ def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags
         r = r if inside else 0.0
         y = np.float64(x.dtype.type(r * cell))
         kept = (np.abs(v - y) <= bound) & inside & (bits[i] != minus_zero)
-        if forced.size:
-            kept &= forced[i] == 0
-        q[i] = np.int32(r)
+        q[i] = np.int64(r)
         flags[i] = np.uint8(not kept)
         count += np.int64(not kept)
+    if forced.size:
+        count = 0
+        for i in range(x.size):
+            flags[i] |= forced[i]
+            count += np.int64(flags[i])
     return count
+
+
+@njit(nogil=True, cache=True)
+def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near, unsure):
+    """Lattice, of 32 bits, of groups of 32 values at addresses.
+
+    Flags of the groups that may hold outliers, and how many those are.
+    """
+    count = 0
+    for g in range(groups):
+        i = np.int64(g * LANES)
+        got = np.uint64(0)
+        if wide:
+            got = quantize_f8(x + 8 * i, q + 4 * i, inv, cell, bound)
+        else:
+            if near:
+                got = quantize_near(x + 4 * i, q + 4 * i, high, low)
+            if got != _ALL:
+                got = quantize_f4(x + 4 * i, q + 4 * i, inv, cell, below)
+        unsure[g] = np.uint8(got != _ALL)
+        count += np.int64(got != _ALL)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def take_outliers(
+    x, bits, minus_zero, forced, inv, cell, bound, limit, unsure, q, exact, state, runs, values
+):  # fmt: skip
+    """Outliers of a tile, by the exact rule where a vector could not exclude them."""
+    m = x.size
+    groups = (m + LANES - 1) // LANES
+    g = 0
+    while g < groups:
+        start = g * LANES
+        likely = unsure[g] == 0 and forced.size == 0
+        while g < groups and (unsure[g] == 0 and forced.size == 0) == likely:
+            g += 1
+        end = min(g * LANES, m)
+        count = 0
+        if not likely:
+            count = flag_outliers(
+                x[start:end], bits[start:end], minus_zero, forced[start:end], inv, cell, bound,
+                limit, q[start:end], exact,
+            )  # fmt: skip
+        collect(count, exact, bits[start:end], q[start:end], state, runs, values)

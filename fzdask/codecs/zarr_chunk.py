@@ -27,6 +27,7 @@ __all__ = [
     "check_nbytes",
     "chunk_array",
     "chunk_config",
+    "device_chunk",
     "chunk_dtype",
     "host",
     "memory_bytes",
@@ -46,6 +47,18 @@ def host(buffer: Buffer | NDBuffer) -> Array:
     """
     data: Any = buffer.as_array_like() if isinstance(buffer, Buffer) else buffer.as_ndarray_like()
     return data if isinstance(data, np.ndarray) else np.asarray(buffer.as_numpy_array())
+
+
+def device_chunk(buffer: Buffer, spec: ArraySpec) -> Any:
+    """The chunk as an array on its device, where it is on one and is numbers; else None."""
+    data: Any = buffer.as_array_like()
+    dtype = chunk_dtype(spec)
+    nbytes = math.prod(spec.shape) * dtype.itemsize if dtype is not None else -1
+    if not hasattr(data, "__cuda_array_interface__") or data.base is None:
+        return None  # on the host, or new bytes that another codec made (see `chunk_array`)
+    if dtype is None or dtype.kind not in "iufc" or not dtype.isnative or data.size != nbytes:
+        return None
+    return data.view(dtype).reshape(spec.shape) if nbytes else None
 
 
 def memory_bytes(array: Array) -> Array:

@@ -35,7 +35,7 @@ class History:
 
     def add(self, worker: str, rows: Iterable[Sequence[Any]]) -> None:
         """Note intervals of a worker."""
-        self._rows.extend((worker, tuple(row)) for row in rows)  # type: ignore[misc]
+        self._rows.extend((worker, tuple(row)) for row in rows)
 
     def tasks(self, now: float) -> list[Task]:
         """Those of the last `SECONDS`, from the beginning of that time."""
@@ -75,7 +75,7 @@ def page_html(history: History, figures: dict[str, Any], now: float | None = Non
     )
 
 
-class PageHandler(RequestHandler):  # type: ignore[misc]
+class PageHandler(RequestHandler):
     """Serves the page of a plugin."""
 
     def initialize(self, plugin: Any) -> None:

@@ -147,8 +147,9 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         ----------
         buf : array_like or buffer
             Any shape, memory order, byte order and dtype but object. One-dimensional uint8, and
-            hence ``bytes``, is kept losslessly. A CuPy array is compressed on its device. (Zarr v3 calls this method with an iterable of
-            chunks and their descriptions, and gets a coroutine.)
+            hence ``bytes``, is kept losslessly. A CuPy array is compressed on its device. (Zarr
+            v3 calls this method with an iterable of chunks and their descriptions, and gets a
+            coroutine.)
 
         Returns
         -------

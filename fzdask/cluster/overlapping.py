@@ -50,8 +50,8 @@ def overlap(client: Any, *, buffer: int | str = "256MiB") -> Iterator[None]:
 
     Notes
     -----
-    Dask asks for the optimization of a graph when it is computed. With ``compute=False`` the
-    context has to be around ``.compute()``.
+    Dask asks for the optimization of a graph when it is computed, or made into a Delayed: with
+    ``compute=False`` put both that call and ``.compute()`` into the context.
     """
     limit = parse_bytes(buffer, "overlap: buffer")
     if not hasattr(client, "run_on_scheduler"):
@@ -60,9 +60,16 @@ def overlap(client: Any, *, buffer: int | str = "256MiB") -> Iterator[None]:
             "distributed scheduler there is nothing to overlap with"
         )
     token = uuid.uuid4().hex
-    with dask.config.set(array_optimize=functools.partial(split_stores, token=token, buffer=limit)):
+    split = functools.partial(split_stores, token=token, buffer=limit)
+    with dask.config.set(
+        array_optimize=split, delayed_optimize=functools.partial(split, delayed=True)
+    ):
         yield
-    for reason in _all_notes(client, token).kept:
+    notes = _all_notes(client, token)
+    reasons = list(notes.kept)
+    if not notes.split and not reasons:
+        reasons.append("no graph that stores a Dask array was computed within the context")
+    for reason in reasons:
         warnings.warn(
             f"fzdask.overlap: stored without overlap. {reason}", OverlapWarning, stacklevel=3
         )

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import zarr
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 from dask.array import core
-from dask.array.optimization import optimize
+from dask.array.optimization import optimize as optimize_array
 from dask.core import flatten
+from dask.delayed import optimize as optimize_delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from fzdask.cluster.store_tasks import compress_chunk, fused_index, write_chunk
@@ -72,7 +73,9 @@ class _NotSplitError(Exception):
     """A layer that is stored the plain way; the message says why."""
 
 
-def split_stores(dsk: Any, keys: Any, *, token: str, buffer: int, **kwargs: Any) -> Any:
+def split_stores(
+    dsk: Any, keys: Any, *, token: str, buffer: int, delayed: bool = False, **kwargs: Any
+) -> Any:
     """Dask's optimization of arrays, with stores split.
 
     Parameters
@@ -83,7 +86,10 @@ def split_stores(dsk: Any, keys: Any, *, token: str, buffer: int, **kwargs: Any)
         Under which `take_notes` finds what was done.
     buffer : int
         Bytes that may wait to be stored on a worker.
+    delayed : bool
+        In place of the optimization of Delayed objects, which ``compute=False`` gave once.
     """
+    optimize = optimize_delayed if delayed else optimize_array
     if not isinstance(dsk, HighLevelGraph):
         return optimize(dsk, keys, **kwargs)
     layers = dict(dsk.layers)
@@ -103,6 +109,8 @@ def split_stores(dsk: Any, keys: Any, *, token: str, buffer: int, **kwargs: Any)
         layers[name], needed[name] = MaterializedLayer(write), {new}
         compress_keys += compress
     _note(token, len(compress_keys), kept)
+    if not compress_keys:
+        return optimize(dsk, keys, **kwargs)
     wanted = [*flatten(keys if isinstance(keys, list | set) else [keys]), *compress_keys]
     # As outputs of the graph compress tasks are not fused with their write tasks.
     return optimize(HighLevelGraph(layers, needed), wanted, **kwargs)

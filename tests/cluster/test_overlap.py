@@ -199,6 +199,12 @@ class SharedArray:
         return MEMORY[where]
 
 
+def test_a_context_that_saw_no_store_says_so(client: Any, tmp_path: Path) -> None:
+    encoding = {v: {"compressors": FZCodec(abs=BOUND)} for v in ("a", "b")}
+    with pytest.warns(OverlapWarning, match="no graph"), fzdask.overlap(client):
+        dataset().compute().to_zarr(tmp_path / "z", encoding=encoding, consolidated=False)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(ConfigError, match=r"distributed\.Client"), fzdask.overlap(None):
         pass

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fzdask.cluster.adapter import writer_for_client
     from fzdask.cluster.figures import statistics, statistics_dataset
     from fzdask.cluster.marks import idle, iteration
     from fzdask.cluster.overlapping import overlap
@@ -27,6 +28,7 @@ _LAZY = {
     "statistics": "fzdask.cluster.figures",
     "statistics_dataset": "fzdask.cluster.figures",
     "submit_snapshot": "fzdask.cluster.snapshots",
+    "writer_for_client": "fzdask.cluster.adapter",
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "statistics",
     "statistics_dataset",
     "submit_snapshot",
+    "writer_for_client",
 ]
 
 

@@ -87,6 +87,11 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._buffer = buffer
         self._share = share_codebooks
 
+    @property
+    def settings(self) -> tuple[Rules, int | str]:
+        """Rules and buffer of the engines."""
+        return self._rules, self._buffer
+
     # -- life -------------------------------------------------------------------------------
 
     async def start(self, scheduler: Any) -> None:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple, Self
 
 from distributed.client import futures_of
@@ -133,6 +134,14 @@ class ClusterWriter:
         self._thread.start()
 
     # -- what the client does ---------------------------------------------------------------
+
+    def iteration(self, step: int) -> AbstractContextManager[None]:
+        """For programs written for `InSituWriter`: does nothing, since workers are watched."""
+        return nullcontext()
+
+    def idle(self, name: str = "idle") -> AbstractContextManager[None]:
+        """The same; within tasks there is `fzdask.cluster.idle`."""
+        return nullcontext()
 
     def write(
         self, step: int, fields: Mapping[str, Any], *, coords: Mapping[str, Any] | None = None

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from cluster_cases import addresses, eventually, plugin_of
+from conftest import RULES
 from zarr.storage import LocalStore, WrapperStore
 
 from fzdask import FZCodec
-from fzdask.cluster import ClusterWriter
+from fzdask.cluster import ClusterWriter, writer_for_client
 from fzdask.cluster.grid import chunks_of, default_block
 from fzdask.errors import ConfigError
 from fzdask.insitu import InSituError, RateLimitedStore
@@ -161,6 +162,23 @@ def test_what_is_refused(client: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="length 5 in 'v' and 4 in 'u'"):
         w.write(1, {"v": xr.DataArray(da.zeros(5), dims=("u_dim_0",))})
     w.close()
+
+
+def test_arguments_of_the_in_situ_writer(client: Any, tmp_path: Path) -> None:
+    with writer_for_client(client, tmp_path / "r", ENCODING, mode="w") as w:
+        for step in range(2):
+            with w.iteration(step), w.idle("solve"):
+                pass
+            w.write(step, {"t": field(step)})
+    check(tmp_path / "r", 2)
+    with pytest.raises(ConfigError, match="comm= means nothing with client="):
+        writer_for_client(client, tmp_path / "r", comm=object())
+    with pytest.raises(ConfigError, match="other settings"):
+        writer_for_client(client, tmp_path / "r", windows="always")
+    with pytest.raises(ConfigError, match="other settings"):
+        writer_for_client(client, tmp_path / "r", buffer="1MiB")
+    with pytest.raises(ConfigError, match="not both"):
+        writer_for_client(client, tmp_path / "r", windows="always", rules=RULES)
 
 
 def test_default_blocks_divide_chunks() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Hashable, Iterable
+from collections import OrderedDict
+from collections.abc import Hashable
 
 from fzdask.codecs import codebooks
 
-__all__ = ["KnownBooks", "merged"]
+__all__ = ["KnownBooks", "Library"]
 
 Dumped = dict[Hashable, bytes]
 
@@ -38,9 +39,26 @@ class KnownBooks:
                 self._told[key] = own.dump()
 
 
-def merged(parts: Iterable[bytes]) -> bytes | None:
-    """Of several workers' news, the latest of each key; None if there are none."""
-    found: Dumped = {}
-    for part in parts:
-        found.update(pickle.loads(part))
-    return pickle.dumps(found) if found else None
+class Library:
+    """On the scheduler: the books of all workers, the latest of every key."""
+
+    def __init__(self) -> None:
+        self._books: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def add(self, dumped: bytes) -> bytes | None:
+        """Note a worker's news; returns what the others have not heard of yet, if anything.
+
+        Only the first book of a key is passed on at once: whoever has one makes better ones
+        from its own blocks.
+        """
+        books: Dumped = pickle.loads(dumped)
+        first = {key: book for key, book in books.items() if key not in self._books}
+        self._books.update(books)
+        while len(self._books) > codebooks.MOST_KEYS:
+            self._books.popitem(last=False)
+        return pickle.dumps(first) if first else None
+
+    @property
+    def everything(self) -> bytes | None:
+        """For a worker that joins; None if there are no books."""
+        return pickle.dumps(dict(self._books)) if self._books else None

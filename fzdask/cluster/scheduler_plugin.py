@@ -12,7 +12,7 @@ from typing import Any
 from distributed import SchedulerPlugin
 
 from fzdask.cluster import hooks
-from fzdask.cluster.books import merged
+from fzdask.cluster.books import Library
 from fzdask.cluster.coordination import Coordinator
 from fzdask.cluster.page import History, PageHandler
 from fzdask.cluster.profiles import SnapshotProfile
@@ -99,7 +99,7 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._scheduler = scheduler
         self._coordinator = Coordinator(self._storage)
         self._task_order = TaskOrder()
-        self._books: dict[str, bytes] = {}
+        self._library = Library()
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="fzdask-coordinate")
         self._plan_again = False
         self._planning_tasks: set[asyncio.Task[None]] = set()
@@ -146,14 +146,13 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
 
     async def add_worker(self, scheduler: Any, worker: str) -> None:
         """A worker that joins gets the codebooks of the others."""
-        books = merged(self._books.values())
+        books = self._library.everything
         if books is not None and worker in scheduler.workers:
             hooks.tell_worker(scheduler, worker, "fz-books", books=books)
 
     def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
         """What is known of a worker goes with it; its snapshots are tried again elsewhere."""
         self._coordinator.forget(worker)
-        self._books.pop(worker, None)
 
     def valid_workers_downscaling(self, scheduler: Any, workers: list[Any]) -> list[Any]:
         """Workers with snapshots in work are not taken away by adaptive scaling."""
@@ -223,10 +222,12 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
                 self.counts["orders sent"] += 1
 
     def _on_books(self, *, worker: str, books: bytes, **_: Any) -> None:
-        self._books[worker] = merged([*filter(None, [self._books.get(worker)]), books]) or b""
+        first = self._library.add(books)
+        if first is None:
+            return
         for other in list(self._scheduler.workers):
             if other != worker:
-                hooks.tell_worker(self._scheduler, other, "fz-books", books=books)
+                hooks.tell_worker(self._scheduler, other, "fz-books", books=first)
 
     def _on_times(
         self, *, label: str, index: list[int], compress: float, write: float, **_: Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import threading
 import time
 import uuid
@@ -13,28 +11,23 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple, Self
 
 from distributed.client import futures_of
-from zarr.storage import MemoryStore, ZipStore
 
 from fzdask.cluster import hooks
 from fzdask.cluster.cluster_fields import ClusterFields, dask_array
 from fzdask.cluster.coordination import balanced_parts
 from fzdask.cluster.grid import Chunk, chunks_of
 from fzdask.cluster.parts import RunSpec, make_blocks
-from fzdask.cluster.profiles import SnapshotProfile
 from fzdask.cluster.snapshots import RETRIES, press, submit_snapshot
+from fzdask.cluster.step_rows import StepRows
+from fzdask.cluster.targets import reachable
 from fzdask.errors import ConfigError
 from fzdask.insitu.failures import InSituError
 from fzdask.insitu.fields import checked_encoding
 from fzdask.insitu.opening import open_catalog
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
-from fzdask.insitu.records import SnapshotRow
-from fzdask.insitu.statistics import WriteRow, as_dataset
-from fzdask.insitu.stores import open_store
 
 __all__ = ["ClusterWriter"]
-
-KEEP_ROWS = 5000
 
 
 class _Pending(NamedTuple):
@@ -44,7 +37,7 @@ class _Pending(NamedTuple):
     step: int
     futures: list[Any]
     stored: StoredWrite
-    parts: dict[str, list[str]]
+    parts: list[list[str]]
     began: float
 
 
@@ -103,7 +96,7 @@ class ClusterWriter:
             raise ConfigError(
                 f"ClusterWriter: max_outstanding={max_outstanding!r} must be at least 1"
             )
-        target = _reachable(target)
+        target = reachable(target)
         settings = checked_encoding(encoding or {})
         self._client = client
         _install(client)
@@ -118,12 +111,9 @@ class ClusterWriter:
         self._fields = ClusterFields(settings, self._publisher, share_codebooks)
         self._spec = RunSpec(uuid.uuid4().hex, target, fsync, share_codebooks)
         self._homes: dict[str, str] = {}
-        self._seconds: dict[str, tuple[float, float]] = {}
+        self._rows = StepRows()
         self._number = 0
         self._skipped = 0
-        self._blocked = 0.0
-        self._profiles: deque[tuple[int, SnapshotRow]] = deque(maxlen=KEEP_ROWS)
-        self._writes: dict[str, WriteRow] = {}
         self._pending: deque[_Pending] = deque()
         self._changed = threading.Condition()
         self._failure: InSituError | None = None
@@ -210,16 +200,14 @@ class ClusterWriter:
             retries=self._retries,
         )
         self._fields.count(step, dims)
-        known = {home: [c.part for c in mine] for home, mine in parts.items()}
+        known = [[c.part for c in mine] for mine in parts.values()]
         with self._changed:
             self._pending.append(
                 _Pending(self._number, step, submitted, stored, known, time.perf_counter())
             )
             self._number += 1
             self._changed.notify_all()
-        self._writes[name] = WriteRow(step, time.perf_counter() - start, blocked)
-        while len(self._writes) > KEEP_ROWS:
-            del self._writes[next(iter(self._writes))]
+        self._rows.submitted(name, step, time.perf_counter() - start, blocked)
 
     def flush(self, timeout: float | None = None) -> None:
         """Barrier: every step written before is stored and visible when this returns.
@@ -288,24 +276,12 @@ class ClusterWriter:
     @property
     def statistics(self) -> dict[str, Any]:
         """Counts, bytes and seconds since the start; those of workers are summed."""
-        rows = [row for _, row in tuple(self._profiles)]
-        raw, stored = sum(r.raw_nbytes for r in rows), sum(r.nbytes for r in rows)
-        return {
-            "steps stored": len({number for number, _ in tuple(self._profiles)}),
-            "outstanding": len(self._pending),
-            "raw bytes": raw,
-            "stored bytes": stored,
-            "ratio": raw / stored if stored else float("nan"),
-            "compress seconds": sum(r.compress_seconds for r in rows),
-            "write seconds": sum(r.write_seconds for r in rows),
-            "back-pressure seconds": self._blocked,
-            "submit seconds": sum(w.copy for w in tuple(self._writes.values())),
-            "steps skipped": self._skipped,
-        }
+        own = {"outstanding": len(self._pending), "steps skipped": self._skipped}
+        return {**self._rows.figures, **own}
 
     def to_xarray(self) -> Any:
         """The same per step and field, as an `xarray.Dataset` ("copy" is the submission)."""
-        return as_dataset((r for _, r in tuple(self._profiles)), self._writes, self.statistics)
+        return self._rows.as_dataset(self.statistics)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -331,16 +307,14 @@ class ClusterWriter:
             homes[chunk.part] = found.get(chunk.key, guess)
         self._homes = dict(homes)
         if self._balance:
-            homes = balanced_parts(homes, self._seconds, nodes)
+            homes = balanced_parts(homes, self._rows.seconds, nodes)
         return [homes[c.part] for c in chunks]
 
     def _wait_for_room(self) -> float:
         start = time.perf_counter()
         self._await(self._max_outstanding - 1, None)
         self._raise_failure()
-        waited = time.perf_counter() - start
-        self._blocked += waited
-        return waited
+        return time.perf_counter() - start
 
     def _await(self, at_most: int, timeout: float | None) -> None:
         with self._changed:
@@ -369,7 +343,12 @@ class ClusterWriter:
             try:
                 profiles = [future.result() for future in pending.futures]
                 self._publisher.stored(pending.stored)
-                self._note(pending, profiles)
+                self._rows.stored(
+                    f"step {pending.step}",
+                    pending.parts,
+                    profiles,
+                    time.perf_counter() - pending.began,
+                )
             except BaseException as error:
                 self._fail(pending, error)
                 continue
@@ -391,32 +370,6 @@ class ClusterWriter:
         except Exception as second:  # the client is closed, and with it the tasks
             failure.add_note(f"Cancelling the steps after it failed too: {second!r}")
 
-    def _note(self, pending: _Pending, profiles: list[SnapshotProfile]) -> None:
-        blocks = [b for profile in profiles for b in profile.blocks]
-        fields: dict[str, tuple[int, int, float, float]] = {}
-        for b in blocks:
-            raw, stored, compress, write = fields.get(b.field, (0, 0, 0.0, 0.0))
-            fields[b.field] = (
-                raw + b.raw_nbytes, stored + b.nbytes, compress + b.compress, write + b.write
-            )  # fmt: skip
-        for parts, profile in zip(pending.parts.values(), profiles, strict=True):
-            # A worker's time is shared out evenly: its parts are chunks of like size.
-            share = 1.0 / len(parts)
-            compress = sum(b.compress for b in profile.blocks) * share
-            write = sum(b.write for b in profile.blocks) * share
-            self._seconds.update(dict.fromkeys(parts, (max(compress, 0.0), max(write, 0.0))))
-        row = SnapshotRow(
-            f"step {pending.step}",
-            len(blocks),
-            sum(p.raw_nbytes for p in profiles),
-            sum(p.nbytes for p in profiles),
-            sum(b.compress for b in blocks),
-            sum(b.write for b in blocks),
-            time.perf_counter() - pending.began,
-            fields,
-        )
-        self._profiles.append((pending.number, row))
-
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -425,27 +378,6 @@ class ClusterWriter:
         if self._closed:
             raise ConfigError(f"ClusterWriter.{what}: the writer is closed")
         self._raise_failure()
-
-
-def _reachable(target: Any) -> Any:
-    """The target as workers can open it; refuses what lives in this process only."""
-    if isinstance(target, str | os.PathLike) and "://" not in str(target):
-        target = os.path.abspath(target)
-    store = open_store(target) if not isinstance(target, dict) else MemoryStore(target)
-    if isinstance(store, MemoryStore | ZipStore):
-        store.close()
-        raise ConfigError(
-            f"ClusterWriter: workers cannot write to {type(store).__name__}: each would have a "
-            "copy of its own; give a directory or a URL that all of them see"
-        )
-    try:
-        pickle.dumps(target)
-    except Exception as error:
-        raise ConfigError(
-            f"ClusterWriter: {target!r} cannot be pickled, so no worker can have it ({error}); "
-            "give a directory or a URL, or define the store's __reduce__"
-        ) from error
-    return target
 
 
 def _install(client: Any) -> None:

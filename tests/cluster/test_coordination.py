@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from fzdask import FZCodec
-from fzdask.cluster.books import KnownBooks, merged
+from fzdask.cluster.books import KnownBooks, Library
 from fzdask.cluster.coordination import Coordinator, balanced_parts
 from fzdask.cluster.profiles import Order, SnapshotProfile
 from fzdask.cluster.windows import WindowTracker
@@ -105,11 +107,43 @@ def test_codebooks_travel() -> None:
     news = known.news()
     assert news is not None
     assert known.news() is None
-    everything = merged([news])
+    library = Library()
+    assert library.everything is None
+    first = library.add(news)
+    assert first is not None
+    assert library.add(news) is None  # the others have heard of it
+    everything = library.everything
     assert everything is not None
     ours = [k for k in codebooks._registry if k[0] == codec._encoding_config()]  # type: ignore[index]
     before = codebooks.shared_books(ours[0]).dump()
     del codebooks._registry[ours[0]]  # as in another process
     known.take(everything)
     assert codebooks.shared_books(ours[0]).dump() == before
-    assert merged([]) is None
+
+
+def test_without_distributed_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import fzdask
+    from fzdask import cluster, scheduling
+
+    # As if nothing had been imported yet, and the package were missing.
+    for module in [m for m in sys.modules if m.startswith(("distributed", "fzdask.cluster."))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    names = {
+        cluster: ("ClusterWriter", "submit_snapshot", "overlap"),
+        scheduling: ("FZSchedulerPlugin",),
+        fzdask: ("overlap",),
+    }
+    for package, lazy in names.items():
+        for name in lazy:
+            monkeypatch.delitem(vars(package), name, raising=False)
+            monkeypatch.delitem(vars(cluster), name, raising=False)
+            with pytest.raises(ImportError, match=r"fzdask\[distributed\]"):
+                getattr(package, name)
+    from fzdask.scheduling import Job, plan
+
+    assert plan([Job("a", 1.0, 1.0)], method="johnson").makespan == 2.0
+    with cluster.idle("outside"):
+        pass

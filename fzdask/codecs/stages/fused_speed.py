@@ -52,7 +52,7 @@ class QuantizeToFixedLength(Fusion):
         sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
         at, used = fused_speed.encode(
             data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
-            step, form.bound, LIMITS[WIDTH], *cheap_rule(form.bound, inv, job.finite_max),
+            step, form.bound, LIMITS[WIDTH], *cheap_rule(form.bound, inv),
             strides, spans, *_buffers(strides, spans), room.planes, room.heads,
             room.present, state, runs, values,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import lattice, outliers
 from fzdask.codecs.kernels.cpu.difference import new_state
-from fzdask.codecs.kernels.cpu.lattice_vectors import NEAR_LATTICE, fused_multiply_add
+from fzdask.codecs.kernels.cpu.lattice_vectors import fused_multiply_add
 from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
 from fzdask.codecs.stages.symbols import Symbols
@@ -20,9 +20,7 @@ __all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
 
 # |q| up to here: four differences still wrap back exactly, and q is exact in binary64.
 LIMITS = {4: 2.0**30, 8: 2.0**51}
-# Ends of where inv and the values may be for the rule in binary32: far from under- and overflow.
-LEAST, MOST = 2.0**-90, 2.0**90
-LARGEST = 2.0**126
+LEAST, MOST = 2.0**-90, 2.0**90  # ends of where inv may be for the rule in binary32
 NO_AXES = np.zeros(0, np.int64)
 
 
@@ -72,10 +70,9 @@ def steps(bound: float) -> tuple[float, float]:
     return step, 1.0 / step
 
 
-def cheap_rule(bound: float, inv: float, largest: float) -> tuple[Any, ...]:
+def cheap_rule(bound: float, inv: float) -> tuple[Any, ...]:
     """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
-    near = LEAST < inv < MOST and largest < LARGEST and largest * inv < NEAR_LATTICE
-    near = near and fused_multiply_add()
+    near = LEAST < inv < MOST and fused_multiply_add()
     # Near the ends of binary32 rounding would leave nothing; then nothing but 0 is surely below.
     below = np.float32(bound * (1 - 2.0**-22) if LEAST < bound < MOST else 0)
     high = np.float32(inv if near else 1)
@@ -113,7 +110,7 @@ def quantize_to_residual(
         minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
         bufs, hist = new_state(lattice_dtype, strides)
         cell = (data, job.bits, minus_zero, job.forced, inv, step, bound, LIMITS[width])
-        cell = (*cell, *cheap_rule(bound, inv, job.finite_max))
+        cell = (*cell, *cheap_rule(bound, inv))
         if symbols:
             room = Symbols.empty(data.size)
             used = lattice.quantize_to_symbols(

@@ -36,7 +36,7 @@ def encode(
     outliers.
     """
     exact = np.zeros(TILE, np.uint8)
-    unsure = np.zeros(TILE // LANES, np.uint8)
+    lost = np.empty(TILE // LANES, np.uint64)
     size = part.itemsize
     at = np.int64(0)
     used = np.int64(0)
@@ -50,7 +50,7 @@ def encode(
             x = np.int64(part.ctypes.data)
         count = lattice_vectors.quantize_groups(
             x, size == 8, (m + LANES - 1) // LANES, tiles.ctypes.data + 4 * HALO, inv, cell, bound,
-            below, high, low, near, unsure,
+            below, high, low, near, lost,
         )  # fmt: skip
         here = tiles[0, HALO : HALO + m]
         if count or forced.size:
@@ -58,7 +58,7 @@ def encode(
                 vectors.copy_bytes(x, part.ctypes.data, size * m)
             lattice_vectors.take_outliers(
                 part[:m], bits[:m], minus_zero, forced[pos : pos + m], inv, cell, bound, limit,
-                unsure, here, exact, state, runs, values,
+                lost, here, exact, state, runs, values,
             )  # fmt: skip
         else:
             collect(0, exact, bits, here, state, runs, values)

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
-from fzdask.codecs.kernels.cpu.lattice_vectors import LANES, quantize_groups, take_outliers
+from fzdask.codecs.kernels.cpu.lattice_vectors import LANES, UNSURE, quantize_groups, take_outliers
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
 from fzdask.codecs.kernels.cpu.symbols import (
     PAIRS,
@@ -20,24 +20,35 @@ from fzdask.codecs.kernels.cpu.symbols import (
     symbolize,
 )
 
+_NOTHING = np.float32(-1)  # no distance is below
+
 
 @njit(nogil=True, cache=True)
 def _lattice_tile(
-    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, q, unsure, flags,
-    state, runs, values,
+    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, q, narrow,
+    lost, flags, state, runs, values,
 ):  # fmt: skip
-    """Lattice of one tile, outliers taken out; on vectors where it is of 32 bits."""
-    groups = x.size // LANES if q.itemsize == 4 else 0
-    count = quantize_groups(
-        np.int64(x.ctypes.data), x.itemsize == 8, groups, np.int64(q.ctypes.data), inv, step,
-        bound, below, high, low, near, unsure,
-    )  # fmt: skip
+    """Lattice of one tile, outliers taken out; on vectors of what fits 32 bits."""
+    groups = x.size // LANES
+    if q.itemsize == 4:
+        count = quantize_groups(
+            np.int64(x.ctypes.data), x.itemsize == 8, groups, np.int64(q.ctypes.data), inv, step,
+            bound, below, high, low, near, lost,
+        )  # fmt: skip
+    else:  # by the rule that knows by itself what is too large
+        groups = groups if near and x.itemsize == 4 else 0
+        count = quantize_groups(
+            np.int64(x.ctypes.data), False, groups, np.int64(narrow.ctypes.data), inv, step, bound,
+            _NOTHING, high, low, near, lost,
+        )  # fmt: skip
+        for i in range(groups * LANES):
+            q[i] = narrow[i]
     for g in range(groups, (x.size + LANES - 1) // LANES):  # what no vector took
-        unsure[g] = 1
+        lost[g] = UNSURE
         count += 1
     if count or forced.size:
         take_outliers(
-            x, bits, minus_zero, forced, inv, step, bound, limit, unsure, q, flags, state, runs,
+            x, bits, minus_zero, forced, inv, step, bound, limit, lost, q, flags, state, runs,
             values,
         )  # fmt: skip
     else:
@@ -55,15 +66,16 @@ def quantize(
     ``near`` belong to the cheap rules of :mod:`~fzdask.codecs.kernels.cpu.lattice_vectors`.
     """
     flags = np.zeros(TILE, np.uint8)
-    unsure = np.zeros(TILE // LANES, np.uint8)
+    lost = np.empty(TILE // LANES, np.uint64)
+    narrow = np.empty(TILE, np.int32)
     n = x.size
     pos = 0
     while pos < n:
         end = min(pos + TILE, n)
         _lattice_tile(
             x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
-            below, high, low, near, bufs[0][HALO : HALO + end - pos], unsure, flags, state, runs,
-            values,
+            below, high, low, near, bufs[0][HALO : HALO + end - pos], narrow, lost,
+            flags, state, runs, values,
         )  # fmt: skip
         forward_tile(bufs, hist, strides, spans, pos, end - pos, out[pos:end])
         pos = end
@@ -77,7 +89,8 @@ def quantize_to_symbols(
 ):  # fmt: skip
     """As :func:`quantize`, but on to symbols and their counts; returns the used wide list."""
     flags = np.zeros(TILE, np.uint8)
-    unsure = np.zeros(TILE // LANES, np.uint8)
+    lost = np.empty(TILE // LANES, np.uint64)
+    narrow = np.empty(TILE, np.int32)
     residual = np.empty(TILE, bufs.dtype)
     pairs = np.zeros((2, PAIRS), np.uint16)
     n = x.size
@@ -88,7 +101,8 @@ def quantize_to_symbols(
         m = end - pos
         _lattice_tile(
             x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
-            below, high, low, near, bufs[0][HALO : HALO + m], unsure, flags, state, runs, values,
+            below, high, low, near, bufs[0][HALO : HALO + m], narrow, lost, flags,
+            state, runs, values,
         )  # fmt: skip
         forward_tile(bufs, hist, strides, spans, pos, m, residual[:m])
         before = used

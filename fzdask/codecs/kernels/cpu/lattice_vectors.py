@@ -31,7 +31,8 @@ from fzdask.codecs.kernels.cpu.vectors import (
 
 LANES = 32
 _ALL = np.uint64(0xFFFFFFFF)
-NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule may be used
+UNSURE = np.uint64(1 << 32)  # more than any flags: the exact rule has to tell
+NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule knows
 _ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
 _ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
 _ROUND_32_BITS = 0x4B400000
@@ -95,6 +96,27 @@ def quantize_f8(typingctx, x, q, inv, cell, bound):
     return step(_exact(F64), types.uint64, types.int64, types.int64, real, real, real)
 
 
+def _not_finite(element):
+    def build(b, x):
+        v = load(b, x, element, LANES)
+        size = call(b, f"llvm.fabs.v{LANES}f{32 if element is F32 else 64}", v.type, v)
+        return flags(b, b.fcmp_unordered(">=", size, same(element, float("inf"), LANES)))
+
+    return build
+
+
+@intrinsic
+def not_finite_f4(typingctx, x):
+    """Flags of those of 32 float32 values that no lattice holds: NaN and infinities."""
+    return step(_not_finite(F32), types.uint64, types.int64)
+
+
+@intrinsic
+def not_finite_f8(typingctx, x):
+    """The same of float64 values."""
+    return step(_not_finite(F64), types.uint64, types.int64)
+
+
 @intrinsic
 def quantize_near(typingctx, x, q, high, low):
     """As :func:`quantize_f4` without binary64, given ``inv`` as a sum of two float32.
@@ -103,8 +125,8 @@ def quantize_near(typingctx, x, q, high, low):
     cell within 2**-24 or so, thanks to fused multiply-adds. Where ``|f|`` is less than one half
     by more than that, r is the lattice value that binary64 gives. The decoder's value is ``r *
     step`` within half a unit in the last place of a float32, so where ``|f| + |r| / 2**24`` is
-    less than one half, the value is within the bound too. For ``|q| < NEAR_LATTICE``, ``inv`` far
-    from the ends of binary32's range, and values that do not overflow.
+    less than one half, the value is within the bound too. It knows only ``|r| < NEAR_LATTICE``;
+    ``inv`` must be far from the ends of binary32's range.
     """
 
     def build(b, x, q, high, low):
@@ -118,9 +140,11 @@ def quantize_near(typingctx, x, q, high, low):
         r = b.fsub(t, shift)
         f = call(b, fma, vector, v, h, b.fneg(r))
         f = call(b, fma, vector, v, splat(b, low, LANES), f)
-        away = call(b, fabs, vector, r), same(F32, _QUARTER_ULP, LANES), call(b, fabs, vector, f)
+        size = call(b, fabs, vector, r)
+        away = size, same(F32, _QUARTER_ULP, LANES), call(b, fabs, vector, f)
+        small = b.fcmp_ordered("<", size, same(F32, NEAR_LATTICE, LANES))
         near = b.fcmp_ordered("<=", call(b, fma, vector, *away), same(F32, _LEAST_HALF, LANES))
-        return flags(b, b.and_(near, _not_minus_zero(b, v, F32)))
+        return flags(b, b.and_(b.and_(near, small), _not_minus_zero(b, v, F32)))
 
     real = types.float32
     return step(build, types.uint64, types.int64, types.int64, real, real)
@@ -149,45 +173,61 @@ def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags
 
 
 @njit(nogil=True, cache=True)
-def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near, unsure):
+def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near, lost):
     """Lattice, of 32 bits, of groups of 32 values at addresses.
 
-    Flags of the groups that may hold outliers, and how many those are.
+    For each group its outliers as bits, or ``UNSURE``; and in how many groups there may be some.
     """
     count = 0
     for g in range(groups):
         i = np.int64(g * LANES)
         got = np.uint64(0)
+        never = np.uint64(0)
         if wide:
             got = quantize_f8(x + 8 * i, q + 4 * i, inv, cell, bound)
+            if got != _ALL:
+                never = not_finite_f8(x + 8 * i)
         else:
             if near:
                 got = quantize_near(x + 4 * i, q + 4 * i, high, low)
             if got != _ALL:
-                got = quantize_f4(x + 4 * i, q + 4 * i, inv, cell, below)
-        unsure[g] = np.uint8(got != _ALL)
+                never = not_finite_f4(x + 4 * i)
+                if got | never != _ALL:
+                    got = quantize_f4(x + 4 * i, q + 4 * i, inv, cell, below)
+        lost[g] = _ALL ^ got if got | never == _ALL else UNSURE
         count += np.int64(got != _ALL)
     return count
 
 
 @njit(nogil=True, cache=True)
 def take_outliers(
-    x, bits, minus_zero, forced, inv, cell, bound, limit, unsure, q, exact, state, runs, values
+    x, bits, minus_zero, forced, inv, cell, bound, limit, lost, q, exact, state, runs, values
 ):  # fmt: skip
-    """Outliers of a tile, by the exact rule where a vector could not exclude them."""
+    """Outliers of a tile, by the exact rule where the vectors do not know them all."""
     m = x.size
     groups = (m + LANES - 1) // LANES
+    count = 0
+    if forced.size:
+        count = flag_outliers(
+            x, bits, minus_zero, forced, inv, cell, bound, limit, q, exact
+        )  # fmt: skip
+        groups = 0
     g = 0
     while g < groups:
         start = g * LANES
-        likely = unsure[g] == 0 and forced.size == 0
-        while g < groups and (unsure[g] == 0 and forced.size == 0) == likely:
-            g += 1
-        end = min(g * LANES, m)
-        count = 0
-        if not likely:
-            count = flag_outliers(
-                x[start:end], bits[start:end], minus_zero, forced[start:end], inv, cell, bound,
-                limit, q[start:end], exact,
+        if lost[g] == UNSURE:
+            while g < groups and lost[g] == UNSURE:
+                g += 1
+            end = min(g * LANES, m)
+            count += flag_outliers(
+                x[start:end], bits[start:end], minus_zero, forced, inv, cell, bound, limit,
+                q[start:end], exact[start:end],
             )  # fmt: skip
-        collect(count, exact, bits[start:end], q[start:end], state, runs, values)
+        else:
+            word = np.uint32(lost[g])
+            for j in range(LANES):
+                flag = (word >> np.uint32(j)) & np.uint32(1)
+                exact[start + j] = np.uint8(flag)
+                count += np.int64(flag)
+            g += 1
+    collect(count, exact, bits, q, state, runs, values)

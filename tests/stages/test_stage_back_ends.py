@@ -14,6 +14,7 @@ from fzdask.codecs.stages.blosc import CODECS, PIECE, SHUFFLES, Blosc
 from fzdask.codecs.stages.deflate import Deflate
 from fzdask.codecs.stages.lz4 import LZ4
 from fzdask.codecs.stages.run_length import RunLength
+from fzdask.codecs.stages.zstd import Zstd
 from fzdask.errors import ConfigError, FormatError
 
 STAGES = [LZ4(), Blosc(), Deflate(), RunLength()]
@@ -149,3 +150,22 @@ def test_in_a_pipeline_they_keep_the_guarantee(name):
 def test_options_out_of_range_are_refused(stage, options):
     with pytest.raises(ConfigError, match=stage.name):
         stage(**options)
+
+
+@pytest.mark.parametrize("size", [6000, 200_000], ids=["counted", "sampled"])
+def test_zstd_keeps_what_saves_the_least_asked_for(size):
+    data = np.random.default_rng(3).integers(0, 100, size).astype("u1")  # 6.64 of eight bits
+    kept = Zstd().compress(data)
+    assert kept is not None
+    saved = 1 - len(kept) / size
+    assert 0.1 < saved < 0.2
+    assert Zstd(least=saved - 0.05).compress(data) == kept
+    assert Zstd(least=saved + 0.01).compress(data) is None
+    text = "bitshuffle | zstd(least=0.05)"
+    assert str(fzdask.Pipeline.from_text(text)) == text
+
+
+@pytest.mark.parametrize("least", [-0.01, 1, float("nan"), True, "0.1"])
+def test_zstd_refuses_a_least_that_is_no_share(least):
+    with pytest.raises(ConfigError, match="zstd: least="):
+        Zstd(least=least)

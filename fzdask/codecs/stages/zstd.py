@@ -17,21 +17,20 @@ __all__ = ["Zstd"]
 TINY = 64  # bytes; a frame of its own would not pay
 SMALL = 1 << 16  # bytes; larger data is first tried on a sample of pieces
 PIECE = 1 << 12
-WORTH = 0.98  # keep the result only below this share of the input: decoding costs time too
-# Bytes that collide no more often than this, relative to uniform ones, are below 2 % of gain
-# (2**-0.16 is 0.98 of eight bits), and trying zstd on a few KiB costs more than coding them.
-FLAT = 1.12
 BLOCK = 1 << 17  # bytes; the most that a block of a frame gives
 
 
 @dataclass(frozen=True)
 class Zstd(ByteStage):
-    """Zstandard frames (RFC 8878), kept where they save at least 2 %.
+    """Zstandard frames (RFC 8878), kept where they save enough.
 
     Parameters
     ----------
     level : int
         Compression level, 1 to 22.
+    least : float
+        Smallest share of the bytes of a section, from 0 to below 1, for which its frame is kept:
+        decoding it costs time too.
 
     Source: Collet and Kucherawy 2021, RFC 8878.
     """
@@ -40,28 +39,33 @@ class Zstd(ByteStage):
     code: ClassVar[int] = 4
 
     level: int = 1
+    least: float = 0.02
 
     def __post_init__(self) -> None:
         if isinstance(self.level, bool) or not isinstance(self.level, int):
             raise ConfigError(f"zstd: level={self.level!r} must be a whole number from 1 to 22.")
         if not 1 <= self.level <= 22:
             raise ConfigError(f"zstd: level={self.level!r} must be from 1 to 22.")
+        if isinstance(self.least, bool) or not isinstance(self.least, int | float):
+            raise ConfigError(f"zstd: least={self.least!r} must be a number from 0 to below 1.")
+        if not 0 <= self.least < 1:
+            raise ConfigError(f"zstd: least={self.least!r} must be from 0 to below 1.")
 
     def compress(self, data: NDArray[np.uint8]) -> bytes | None:
         if data.size < TINY or not self._promising(data):
             return None
         packed: bytes = zstd.compress(data, self.level)
-        return packed if len(packed) < WORTH * data.size else None
+        return packed if len(packed) < (1 - self.least) * data.size else None
 
     def _promising(self, data: NDArray[np.uint8]) -> bool:
         """Whether it is worth compressing: told from its byte counts, or from a sixteenth."""
         if data.size <= SMALL:
             counts = np.bincount(data, minlength=256)
             uniform = data.size * data.size // 256 + 2 * data.size
-            return int(counts @ counts) > FLAT * uniform
+            return int(counts @ counts) > _collisions(self.least) * uniform
         pieces = data[: data.size // PIECE * PIECE].reshape(-1, PIECE)[::16]
         sample = np.ascontiguousarray(pieces)
-        return len(zstd.compress(sample, self.level)) < WORTH * sample.size
+        return len(zstd.compress(sample, self.level)) < (1 - self.least) * sample.size
 
     def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
         if _content_size(data) != nbytes:
@@ -78,6 +82,15 @@ class Zstd(ByteStage):
         except (RuntimeError, ValueError) as error:
             raise FormatError(f"fzdask stream: zstd cannot decode a section: {error}") from error
         return out
+
+
+def _collisions(least: float) -> float:
+    """How often bytes collide, relative to uniform ones, where entropy saves that share.
+
+    Bytes of ``8 (1 - least)`` bits collide ``2**(8 least)`` times as often. Those that do less
+    are not tried: that costs more than coding a few KiB.
+    """
+    return float(round(2.0 ** (8 * least), 2))
 
 
 def _content_size(frame: NDArray[np.uint8]) -> int:

@@ -3,7 +3,7 @@
     python examples/insitu_dask.py [--small]
 
 Two-dimensional Gray-Scott reaction and diffusion (Pearson, Science 261 (1993) 189) in slabs on two
-worker processes. Each slab is advanced by a task that also waits for a while, as for an accelerator.
+worker processes. A slab is advanced by a task that also waits for a while, as for an accelerator.
 The run is done without output, with a plain `to_zarr` after every step, and with `ClusterWriter`.
 """
 

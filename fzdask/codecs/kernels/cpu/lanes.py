@@ -1,7 +1,7 @@
-"""Vectors of integers as Numba values: each function is a vector operation or two of LLVM.
+"""Vectors of integers as Numba values, from arrays of 32 or 64 bits.
 
 A compiler vectorises no loop whose input may be its own output, as in a running sum; here it is
-told. The functions name no machine's instruction, and the result is the same on each.
+told. What is emitted is that of :mod:`~fzdask.codecs.kernels.cpu.vectors`.
 """
 
 import numpy as np
@@ -11,6 +11,8 @@ from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel, register_default
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+
+from fzdask.codecs.kernels.cpu.vectors import I1, flags, pick, running, splat, step
 
 __all__ = [
     "FLAGS",
@@ -26,7 +28,6 @@ __all__ = [
 
 LANES = 16
 FLAGS = 64  # flags that fit an integer
-_INT32 = ir.IntType(32)
 
 
 class Vector(types.Type):
@@ -52,10 +53,6 @@ def _pointer(context, builder, array_type, array, index, lanes=LANES):
     at = cgutils.gep_inbounds(builder, data, index)
     kind = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), lanes)
     return builder.bitcast(at, kind.as_pointer())
-
-
-def _shuffle(builder, one, other, order):
-    return builder.shuffle_vector(one, other, ir.VectorType(_INT32, LANES)(order))
 
 
 @intrinsic
@@ -85,38 +82,23 @@ def store(typingctx, array, index, vector):
 @intrinsic
 def add(typingctx, one, other):
     """Sums, which wrap."""
-
-    def codegen(context, builder, signature, args):
-        return builder.add(*args)
-
-    return one(one, one), codegen
+    return step(lambda b, one, other: b.add(one, other), one, one, one)
 
 
 @intrinsic
 def subtract(typingctx, one, other):
     """Differences, which wrap."""
-
-    def codegen(context, builder, signature, args):
-        return builder.sub(*args)
-
-    return one(one, one), codegen
+    return step(lambda b, one, other: b.sub(one, other), one, one, one)
 
 
 @intrinsic
 def running_sum(typingctx, vector, before):
     """Sums of the lanes up to each, upon the last lane of ``before``; they wrap."""
 
-    def codegen(context, builder, signature, args):
-        value, before = args
-        nothing = _llvm(vector.bits)(None)
-        distance = 1
-        while distance < LANES:
-            order = [LANES + k - distance if k >= distance else 0 for k in range(LANES)]
-            value = builder.add(value, _shuffle(builder, nothing, value, order))
-            distance *= 2
-        return builder.add(value, _shuffle(builder, before, before, [LANES - 1] * LANES))
+    def build(b, value, before):
+        return b.add(running(b, value), pick(b, before, before, [LANES - 1] * LANES))
 
-    return vector(vector, vector), codegen
+    return step(build, vector, vector, vector)
 
 
 @intrinsic
@@ -127,10 +109,8 @@ def _differing(typingctx, array, index, value):
     def codegen(context, builder, signature, args):
         at = _pointer(context, builder, array, args[0], args[1], FLAGS)
         vector = builder.load(at, align=bits // 8)
-        undefined = ir.Constant(vector.type, ir.Undefined)
-        one = builder.insert_element(undefined, builder.trunc(args[2], ir.IntType(bits)), _INT32(0))
-        same = builder.shuffle_vector(one, undefined, ir.VectorType(_INT32, FLAGS)([0] * FLAGS))
-        return builder.bitcast(builder.icmp_unsigned("!=", vector, same), ir.IntType(64))
+        same = splat(builder, builder.trunc(args[2], ir.IntType(bits)), FLAGS)
+        return flags(builder, builder.icmp_unsigned("!=", vector, same))
 
     return types.uint64(array, types.int64, types.int64), codegen
 
@@ -140,17 +120,13 @@ def flags_differing(array, i, end, value):
     """Which of the next ``FLAGS`` elements before ``end`` differ from a value, as bits."""
     if end - i >= FLAGS:
         return _differing(array, i, value)
-    flags = np.uint64(0)
+    different = np.uint64(0)
     for k in range(end - i):
-        flags |= np.uint64(array[i + k] != value) << np.uint64(k)
-    return flags
+        different |= np.uint64(array[i + k] != value) << np.uint64(k)
+    return different
 
 
 @intrinsic
 def trailing_zeros(typingctx, value):
     """Zero bits below the lowest one of an unsigned integer of 64 bits, which is not 0."""
-
-    def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), codegen
+    return step(lambda b, value: b.cttz(value, I1(1)), types.int64, types.uint64)

@@ -15,8 +15,10 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I32,
     I64,
     below,
+    join,
     load,
     pick,
+    running,
     splat,
     step,
     store,
@@ -48,17 +50,6 @@ def _keep(b, address, value, count):
     if count is not None:
         value = b.select(below(b, count, value.type.count), value, load(b, address, I32, _PART))
     store(b, address, value)
-
-
-def _running(b, v):
-    """Running sums of 16 lanes."""
-    n = v.type.count
-    shift = 1
-    while shift < n:
-        moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
-        v = b.add(v, pick(b, zero(v), v, moved))
-        shift *= 2
-    return v
 
 
 def _forward(along, rows):
@@ -142,7 +133,7 @@ def _sums(b, v, total, left):
     before = b.load(total)
     if left is not None:
         v = b.select(below(b, left, n), v, zero(v))
-    parts = [_running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
+    parts = [running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
     ends = [pick(b, p, p, [15] * 16) for p in parts]
     sums = ends[0]
     for k in range(1, len(parts)):  # apart from the total, so that no turn waits for another's
@@ -151,10 +142,7 @@ def _sums(b, v, total, left):
     b.store(b.add(before, b.extract_element(sums, I32(0))), total)
     front = splat(b, before, 16)
     parts = [b.add(p, front) for p in parts]
-    while len(parts) > 1:
-        m = 2 * parts[0].type.count
-        parts = [pick(b, parts[k], parts[k + 1], range(m)) for k in range(0, len(parts), 2)]
-    return parts[0]
+    return join(b, parts)
 
 
 @intrinsic

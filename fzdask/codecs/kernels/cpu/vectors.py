@@ -67,6 +67,17 @@ def fold(b, op, v, n):
     return v
 
 
+def running(b, v):
+    """Running sums of the lanes."""
+    n = v.type.count
+    shift = 1
+    while shift < n:
+        moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
+        v = b.add(v, pick(b, zero(v), v, moved))
+        shift *= 2
+    return v
+
+
 def below(b, k, n):
     """Flags of the lanes before the k-th."""
     return b.icmp_signed("<", constant(I32, range(n)), splat(b, b.trunc(k, I32), n))

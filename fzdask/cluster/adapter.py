@@ -17,7 +17,7 @@ OF_A_PROCESS = {
     "comm": "the cluster's workers write the parts",
     "rank": "the cluster's workers write the parts",
     "size": "the cluster's workers write the parts",
-    "session": "the cluster's workers write the parts",
+    "run_id": "the cluster's workers write the parts",
     "timeout": "give it to flush()",
     "cpus": "workers are pinned where they are started",
     "engine": "every worker has its own, from FZSchedulerPlugin",

@@ -46,7 +46,7 @@ ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes long
 ACCEPTED = 0.005  # cost of a shared book that is taken all the same
 
 RESTLESS = 3
-SURE = 3  # times in a row that something paid, or not, before it is taken to do so again
+SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
 ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
 RETRY = 4  # after more misses in a row than there are books, only every so many-th chunk tries
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them

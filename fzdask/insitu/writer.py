@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import time
 import weakref
@@ -67,8 +68,9 @@ class InSituWriter:
         Snapshots that may be in memory at once; a further `write` waits.
     buffer : int or str
         Bytes of compressed blocks that may wait to be stored; compression waits while it is full.
-    client : None
-        Reserved for Dask.
+    client : distributed.Client, optional
+        Write Dask arrays from the workers of its cluster: makes a
+        :class:`fzdask.cluster.ClusterWriter`, which takes the arguments that mean something there.
     mode : {"a", "w"}
         Continue what is there (if this class wrote it), or delete it.
     coords : mapping of str to array or (dims, array), optional
@@ -114,6 +116,13 @@ class InSituWriter:
     ...         w.write(step, {"t": t})
     """
 
+    def __new__(cls, *args: Any, client: Any = None, **settings: Any) -> Any:
+        """Where there is a client, the writer of its cluster."""
+        if client is None:
+            return super().__new__(cls)
+        cluster = importlib.import_module("fzdask.cluster")  # a layer above this one
+        return cluster.writer_for_client(client, *args, **settings)
+
     def __init__(
         self,
         target: Any,
@@ -137,11 +146,6 @@ class InSituWriter:
         cpus: Mapping[str, Sequence[int]] | None = None,
         engine: Engine | None = None,
     ) -> None:
-        if client is not None:
-            raise ConfigError(
-                "InSituWriter: client= is reserved for Dask and not supported yet; leave it out "
-                "to write from this process"
-            )
         if max_outstanding < 1:
             raise ConfigError(
                 f"InSituWriter: max_outstanding={max_outstanding!r} must be at least 1"

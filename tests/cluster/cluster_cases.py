@@ -9,7 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fzdask.cluster.hooks import find_worker_plugin
+from fzdask.insitu import Rules
 from fzdask.insitu.block import Block, one_slice
+
+RULES = Rules(windows="marked", order="johnson")
+"""Needs nothing compiled."""
 
 STORED: dict[str, bytes] = {}
 """What was stored, by key."""
@@ -22,6 +26,14 @@ GATES: dict[str, threading.Event] = {}
 
 FAILURES: collections.Counter[str] = collections.Counter()
 """How often a sink is still to fail, by the name of the snapshot."""
+
+
+def make_cluster(workers: int = 2) -> Any:
+    import distributed
+
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0"
+    )
 
 
 def gate(name: str) -> threading.Event:

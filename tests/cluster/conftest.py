@@ -9,19 +9,9 @@ import pytest
 
 distributed = pytest.importorskip("distributed")
 
-from cluster_cases import GATES, STORED  # noqa: E402
+from cluster_cases import GATES, RULES, STORED, make_cluster  # noqa: E402
 
-from fzdask.insitu import Rules  # noqa: E402
 from fzdask.scheduling import FZSchedulerPlugin  # noqa: E402
-
-RULES = Rules(windows="marked", order="johnson")
-"""Needs nothing compiled."""
-
-
-def make_cluster(workers: int = 2) -> Any:
-    return distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0"
-    )
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from cluster_cases import addresses, eventually, plugin_of
-from conftest import RULES
+from cluster_cases import RULES, addresses, eventually, plugin_of
 from zarr.storage import LocalStore, WrapperStore
 
-from fzdask import FZCodec
+from fzdask import FZCodec, InSituWriter
 from fzdask.cluster import ClusterWriter, writer_for_client
 from fzdask.cluster.grid import chunks_of, default_block
 from fzdask.errors import ConfigError
@@ -165,7 +164,8 @@ def test_what_is_refused(client: Any, tmp_path: Path) -> None:
 
 
 def test_arguments_of_the_in_situ_writer(client: Any, tmp_path: Path) -> None:
-    with writer_for_client(client, tmp_path / "r", ENCODING, mode="w") as w:
+    with InSituWriter(tmp_path / "r", ENCODING, client=client, mode="w") as w:
+        assert isinstance(w, ClusterWriter)
         for step in range(2):
             with w.iteration(step), w.idle("solve"):
                 pass

@@ -11,6 +11,7 @@ import pytest
 from cluster_cases import (
     FAILURES,
     LOG,
+    RULES,
     STORED,
     addresses,
     engine_of,
@@ -19,9 +20,9 @@ from cluster_cases import (
     hold,
     identity,
     make,
+    make_cluster,
     plugin_of,
 )
-from conftest import RULES, make_cluster
 from distributed import Client
 
 from fzdask.cluster import idle, iteration, statistics, statistics_dataset, submit_snapshot

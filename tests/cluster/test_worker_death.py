@@ -14,8 +14,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from cluster_cases import STORED, addresses, engine_of, eventually, gate, make
-from conftest import RULES, make_cluster
+from cluster_cases import RULES, STORED, addresses, engine_of, eventually, gate, make, make_cluster
 from distributed import Client, LocalCluster
 from zarr.storage import LocalStore, WrapperStore
 

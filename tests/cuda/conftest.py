@@ -9,11 +9,10 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "format"), str(HERE.parent / "spec")]
 
-from shim import ORDERS, ShimDevice, compiler, load  # noqa: E402
+from devices import make_device  # noqa: E402
+from shim import ORDERS, compiler, load  # noqa: E402
 
-from fzdask.codecs.kernels.cuda.backend import cupy_device  # noqa: E402
 from fzdask.codecs.kernels.cuda.sources import modules, source  # noqa: E402
-from fzdask.errors import DeviceError  # noqa: E402
 
 GPU = pytest.param("gpu", marks=pytest.mark.gpu)
 
@@ -28,16 +27,6 @@ def shim_folder(request, tmp_path_factory):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda name: load(source(name), folder), modules()))
     return folder
-
-
-def make_device(kind, request):
-    if kind != "gpu":
-        folder = request.getfixturevalue("shim_folder")
-        return ShimDevice(kind, blocks_backward=kind != "forward", folder=folder)
-    try:
-        return cupy_device()
-    except DeviceError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(params=["shuffled", GPU])

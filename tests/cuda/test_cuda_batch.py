@@ -83,7 +83,7 @@ ODD = [
 
 @pytest.fixture
 def shim(request):
-    from conftest import make_device
+    from devices import make_device
 
     return make_device("shuffled", request)
 

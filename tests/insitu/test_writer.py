@@ -338,7 +338,6 @@ def test_idle_priority_needs_no_windows() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: InSituWriter({}, client=object()), "reserved for Dask"),
         (lambda: InSituWriter({}, max_outstanding=0), "must be at least 1"),
         (lambda: InSituWriter({}, buffer="some"), "positive number of bytes"),
         (lambda: InSituWriter({}, mode="r"), "must be 'a'"),

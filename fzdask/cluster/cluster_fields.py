@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fzdask.cluster.grid import Whole, check_chunks, default_block
 from fzdask.cluster.parts import FieldSpec
 from fzdask.errors import ConfigError
-from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.layout import field_layout
 from fzdask.insitu.publication import Publisher
+from fzdask.insitu.step_axes import StepAxes
 
 __all__ = ["ClusterFields", "dask_array"]
 
@@ -36,7 +37,7 @@ def dask_array(name: str, given: Any) -> Any:
     return array
 
 
-class ClusterFields:
+class ClusterFields(StepAxes):
     """Layouts, and counts of steps.
 
     Parameters
@@ -49,28 +50,14 @@ class ClusterFields:
         Codebooks are shared.
     """
 
+    who: ClassVar[str] = "ClusterWriter"
+
     def __init__(
         self, encoding: Mapping[str, Mapping[str, Any]], publisher: Publisher, share: bool
     ) -> None:
-        self._encoding = encoding
-        self._publisher = publisher
-        self._share = share
-        self._layouts: dict[str, FieldLayout] = {}
+        super().__init__(encoding, publisher, share)
         self._blocks: dict[str, tuple[int, ...]] = {}
         self.specs: dict[str, FieldSpec] = {}
-        axes = publisher.catalog.axes
-        self._counts = {dim: len(axis.steps) for dim, axis in axes.items()}
-        self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
-        self._last = dict(self.stored_before)
-
-    def index(self, name: str) -> int:
-        """Position of the coming step along the field's step dimension."""
-        return self._counts.get(self._layouts[name].step_dim, 0)
-
-    def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
-        """Whether this step was visible, for all these fields, when the store was opened."""
-        dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
-        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
 
     def prepare(self, name: str, given: Any, array: Any) -> None:
         """Make the layout of a field that is new, or compare the array with it.
@@ -120,37 +107,6 @@ class ClusterFields:
         self._layouts[name] = layout
         self._blocks[name] = layout.block
         self.specs[name] = FieldSpec({**encoding, "shape": whole.shape}, dims)
-
-    def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
-        """The dimensions that grow with this step.
-
-        Raises
-        ------
-        ConfigError
-            It is no later than the last, or leaves out a field that cannot show that.
-        """
-        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in names))
-        if not dims:
-            raise ConfigError(f"ClusterWriter: write({step}, ...) has no fields")
-        for dim in dims:
-            if dim in self._last and step <= self._last[dim]:
-                raise ConfigError(
-                    f"ClusterWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
-                    "steps increase, and all fields of a step are written at once"
-                )
-        for name, layout in self._layouts.items():
-            if layout.step_dim in dims and name not in names and not layout.gaps:
-                raise ConfigError(
-                    f"ClusterWriter: step {step} leaves out {name!r}, and {layout.dtype} has no "
-                    "NaN to mark that; give fill_value= or its own step_dim= in encoding"
-                )
-        return dims
-
-    def count(self, step: int, dims: list[str]) -> None:
-        """The step was taken: the next one comes after it."""
-        for dim in dims:
-            self._counts[dim] = self._counts.get(dim, 0) + 1
-            self._last[dim] = step
 
     def _check_sizes(self, name: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
         """Refuse what xarray could not open: one dimension of two lengths."""

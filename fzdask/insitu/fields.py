@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from fzdask.errors import ConfigError
 from fzdask.insitu.copies import BlockPool, snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, field_layout
 from fzdask.insitu.publication import Publisher
+from fzdask.insitu.step_axes import StepAxes
 
 __all__ = ["Fields", "checked_encoding"]
 
@@ -27,7 +28,7 @@ def checked_encoding(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
     return {name: dict(settings) for name, settings in encoding.items()}
 
 
-class Fields:
+class Fields(StepAxes):
     """Layouts and counts of steps. Used by the simulation's thread.
 
     Parameters
@@ -42,6 +43,8 @@ class Fields:
         No other process writes the store: coordinates of DataArrays are those of the whole.
     """
 
+    who: ClassVar[str] = "InSituWriter"
+
     def __init__(
         self,
         encoding: Mapping[str, Mapping[str, Any]],
@@ -49,28 +52,12 @@ class Fields:
         share: bool,
         alone: bool,
     ) -> None:
-        self._encoding = encoding
-        self._publisher = publisher
-        self._share = share
+        super().__init__(encoding, publisher, share)
         self._alone = alone
-        self._layouts: dict[str, FieldLayout] = {}
         self.pool = BlockPool()
-        axes = publisher.catalog.axes
-        self.counts = {dim: len(axis.steps) for dim, axis in axes.items()}
-        self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
-        self._last = dict(self.stored_before)
 
     def __getitem__(self, name: str) -> FieldLayout:
         return self._layouts[name]
-
-    def index(self, name: str) -> int:
-        """Position of the coming step along the field's step dimension."""
-        return self.counts.get(self._layouts[name].step_dim, 0)
-
-    def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
-        """Whether this step was visible, for all these fields, when the store was opened."""
-        dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
-        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
 
     def prepare(self, name: str, given: Any, array: NDArray[Any]) -> None:
         """Make the layout of a field that is new, or compare the array with it.
@@ -91,7 +78,7 @@ class Fields:
             return
         encoding = self._encoding.get(name, {})
         layout = field_layout(name, array, encoding, self._dims(name, given, array), self._share)
-        done = self.counts.get(layout.step_dim, 0)
+        done = self._counts.get(layout.step_dim, 0)
         catalog = self._publisher.catalog
         if done and name not in catalog.documents and not layout.gaps:
             raise ConfigError(
@@ -108,37 +95,6 @@ class Fields:
         if layout.regions:
             for _ in snapshot_encoders(layout, array, self.pool, copy=False)[0]():
                 pass
-
-    def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
-        """The dimensions that grow with this step.
-
-        Raises
-        ------
-        ConfigError
-            It is no later than the last, or leaves out a field that cannot show that.
-        """
-        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in names))
-        if not dims:
-            raise ConfigError(f"InSituWriter: write({step}, ...) has no fields")
-        for dim in dims:
-            if dim in self._last and step <= self._last[dim]:
-                raise ConfigError(
-                    f"InSituWriter: step {step} comes after step {self._last[dim]} of {dim!r}; "
-                    "steps increase, and all fields of a step are written at once"
-                )
-        for name, layout in self._layouts.items():
-            if layout.step_dim in dims and name not in names and not layout.gaps:
-                raise ConfigError(
-                    f"InSituWriter: step {step} leaves out {name!r}, and {layout.dtype} has no "
-                    "NaN to mark that; give fill_value= or its own step_dim= in encoding"
-                )
-        return dims
-
-    def count(self, step: int, dims: Sequence[str]) -> None:
-        """The step was taken: the next one comes after it."""
-        for dim in dims:
-            self.counts[dim] = self.counts.get(dim, 0) + 1
-            self._last[dim] = step
 
     def _dims(self, name: str, given: Any, array: NDArray[Any]) -> Sequence[str]:
         own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)

@@ -1,0 +1,71 @@
+"""How far each step dimension of a run has come, and which step may come next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from fzdask.errors import ConfigError
+from fzdask.insitu.layout import FieldLayout
+from fzdask.insitu.publication import Publisher
+
+__all__ = ["StepAxes"]
+
+
+class StepAxes:
+    """The steps that fields have; the base of what holds the fields of a run."""
+
+    who: ClassVar[str]
+    """Whom the messages name."""
+
+    def __init__(
+        self, encoding: Mapping[str, Mapping[str, Any]], publisher: Publisher, share: bool
+    ) -> None:
+        self._encoding = encoding
+        self._publisher = publisher
+        self._share = share
+        self._layouts: dict[str, FieldLayout] = {}
+        axes = publisher.catalog.axes
+        self._counts = {dim: len(axis.steps) for dim, axis in axes.items()}
+        self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
+        self._last = dict(self.stored_before)
+
+    def index(self, name: str) -> int:
+        """Position of the coming step along the field's step dimension."""
+        return self._counts.get(self._layouts[name].step_dim, 0)
+
+    def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
+        """Whether this step was visible, for all these fields, when the store was opened."""
+        dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
+        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
+
+    def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
+        """The dimensions that grow with this step.
+
+        Raises
+        ------
+        ConfigError
+            It is no later than the last, or leaves out a field that cannot show that.
+        """
+        dims = list(dict.fromkeys(self._layouts[name].step_dim for name in names))
+        if not dims:
+            raise ConfigError(f"{self.who}: write({step}, ...) has no fields")
+        for dim in dims:
+            if dim in self._last and step <= self._last[dim]:
+                raise ConfigError(
+                    f"{self.who}: step {step} comes after step {self._last[dim]} of {dim!r}; "
+                    "steps increase, and all fields of a step are written at once"
+                )
+        for name, layout in self._layouts.items():
+            if layout.step_dim in dims and name not in names and not layout.gaps:
+                raise ConfigError(
+                    f"{self.who}: step {step} leaves out {name!r}, and {layout.dtype} has no "
+                    "NaN to mark that; give fill_value= or its own step_dim= in encoding"
+                )
+        return dims
+
+    def count(self, step: int, dims: Sequence[str]) -> None:
+        """The step was taken: the next one comes after it."""
+        for dim in dims:
+            self._counts[dim] = self._counts.get(dim, 0) + 1
+            self._last[dim] = step

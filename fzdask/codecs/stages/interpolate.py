@@ -123,17 +123,21 @@ class Interpolate(ArrayStage):
             )
 
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:
-        if self.predictor == "lorenzo" or not _interpolates(data, form, job):
-            return _encode_differences(data, form, job, _subset(data, form, job.forced))
-        attempt = Attempt(data, form, job)
+        return self.encode_chunk(Chunk(data, form, job))
+
+    def encode_chunk(self, chunk: Chunk) -> Encoded:
+        """Choose the way to predict and encode, whatever device does the work."""
+        if self.predictor == "lorenzo" or not _interpolates(chunk.data, chunk.form, chunk.job):
+            return chunk.differences(chunk.subset(chunk.data))
+        attempt = chunk.attempt()
         if self.predictor == "auto":
-            subset = _subset(attempt.masked, form, job.forced)
-            bits = _difference_bits(attempt.masked, form, subset)
+            subset = chunk.subset(attempt.masked)
+            bits = chunk.difference_bits(attempt.masked, subset)
             if bits < attempt.encode_coarse(bits):
-                return _encode_differences(data, form, job, subset)
+                return chunk.differences(subset)
         else:
             attempt.encode_coarse(2**62)
-        codes, sections = attempt.finish(job)
+        codes, sections = attempt.finish(chunk.job)
         return Encoded(codes, bytes([LEVELS]), sections)
 
     def form_after(self, form: Form, params: bytes) -> Form:
@@ -171,6 +175,36 @@ class Interpolate(ArrayStage):
         return out
 
 
+class Chunk:
+    """An array to encode and what is done with all of its values, here on the host.
+
+    Parameters
+    ----------
+    data : flat array
+    form : Form
+    job : Job
+    """
+
+    def __init__(self, data: NDArray[Any], form: Form, job: Job) -> None:
+        self.data, self.form, self.job = data, form, job
+
+    def attempt(self) -> Attempt:
+        """The array as it is interpolated."""
+        return Attempt(self.data, self.form, self.job)
+
+    def subset(self, values: NDArray[Any]) -> int:
+        """Bit mask of the folded axes along which differences look smallest."""
+        return subset_of(values, self.form, self.job.forced)
+
+    def difference_bits(self, values: NDArray[Any], subset: int) -> int:
+        """Estimated size of the differences along these axes, in units of 2**-8 bit."""
+        return difference_bits(values, self.form, subset)
+
+    def differences(self, subset: int) -> Encoded:
+        """The array as Lorenzo differences along these axes."""
+        return _encode_differences(self.data, self.form, self.job, subset)
+
+
 def outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> None:
     """Put the outliers of a flat array in their places."""
     runs, values = sections.get("outlier_runs"), sections.get("outliers")
@@ -185,7 +219,7 @@ def outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> 
 
 def _interpolates(data: NDArray[Any], form: Form, job: Job) -> bool:
     """Whether codes of 32 bits hold the array; halves are differenced, as they are so rough."""
-    if data.size < 2 or data.dtype != form.dtype:
+    if data.size < 2 or data.dtype != form.dtype or data.dtype == np.float16:
         return False
     if is_whole(form.dtype):
         return job.finite_max < 2.0**31 and form.bound < 2.0**31
@@ -210,12 +244,12 @@ def _inverse_cell(form: Form) -> float:
     return 1.0 / (2.0 * form.bound + 1.0) if is_whole(form.dtype) else steps(form.bound)[1]
 
 
-def _subset(values: NDArray[Any], form: Form, forced: NDArray[np.uint8]) -> int:
+def subset_of(values: NDArray[Any], form: Form, forced: NDArray[np.uint8]) -> int:
     """Bit mask of the folded axes along which differences look smallest."""
     return choose_axes(values, folded_shape(form.shape), _inverse_cell(form), forced)
 
 
-def _difference_bits(values: NDArray[Any], form: Form, subset: int) -> int:
+def difference_bits(values: NDArray[Any], form: Form, subset: int) -> int:
     """Estimated size of the differences along these axes, in units of 2**-8 bit."""
     folded = folded_shape(form.shape)
     missing = 4 - len(folded)

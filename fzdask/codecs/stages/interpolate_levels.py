@@ -94,6 +94,9 @@ def cell_widths(bound: float, sixteenths: NDArray[np.int64], whole: bool) -> NDA
 class Attempt:
     """An array encoded but for its finest level, of which the size is estimated.
 
+    What is chosen is chosen here for all devices; where another holds the array, a subclass does
+    the work on it (``_take``, ``_plan``, ``_new_flags``, ``_on_host``, ``_encode``, ``finish``).
+
     Attributes
     ----------
     bits : int
@@ -106,16 +109,20 @@ class Attempt:
         self.form = form
         self.whole = is_whole(form.dtype)
         self.layout = layout_of(form.shape)
+        self._take(data, job)
+        self.largest = LARGEST_WHOLE if self.whole else float(np.finfo(self.x.dtype).max)
+        self._make_grids()
+
+    def _take(self, data: NDArray[Any], job: Job) -> None:
+        """Mask and arrange the values, and make room."""
         self.masked = data.astype(np.float64) if self.whole else data
         self.special = self._specials(self.masked, job)
         if self.special is not None:
             self.masked = np.where(self.special != 0, self.masked.dtype.type(np.nan), self.masked)
             self.special = self.layout.arranged(self.special)
         self.x = self.layout.arranged(self.masked)
-        self.largest = LARGEST_WHOLE if self.whole else float(np.finfo(self.x.dtype).max)
         self.codes = np.empty(self.x.size, np.int32)
         self.work = np.empty(self.x.size, self.x.dtype)
-        self._make_grids()
 
     def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8] | None:
         """Flags of the values that must come back bit for bit, if any."""
@@ -131,13 +138,9 @@ class Attempt:
         self.grids = np.ones((MAX_LEVELS + 1, classes.AXES), np.int64)
         self.grids[0] = self.layout.grid
         self.plans = np.zeros((MAX_LEVELS, classes.PLAN), np.int64)
-        # Each level has at most 2/3 of the values of the one before.
-        self.coarser = np.empty(2 * self.x.size, self.x.dtype)
         self.starts = np.zeros(MAX_LEVELS + 1, np.int64)
         step = float(cell_widths(self.form.bound, np.array([16]), self.whole)[0])
-        self.levels = tuning.plan_grids(
-            self.x, step, self.grids, self.plans, self.coarser, self.starts
-        )
+        self.levels = self._plan(step, tuning.axis_samples(self.x.size))
         self.fines = np.empty((self.levels + 1, classes.AXES), np.int64)
         self.fines[0] = [math.prod(self.layout.grid[d + 1 :]) for d in range(classes.AXES)]
         for level in range(self.levels):
@@ -145,6 +148,16 @@ class Attempt:
             self.fines[level + 1] = self.fines[level] << (active >> np.arange(classes.AXES) & 1)
         self.coarse = math.prod(self.grids[1].tolist())
         self.half = np.empty(self.coarse, self.x.dtype)
+
+    def _plan(self, step: float, samples: int) -> int:
+        """Choose the axes of every level and make the grids; the number of levels."""
+        # Each level has at most 2/3 of the values of the one before.
+        self.coarser = np.empty(2 * self.x.size, self.x.dtype)
+        return int(
+            tuning.plan_grids(
+                self.x, step, samples, self.grids, self.plans, self.coarser, self.starts
+            )
+        )
 
     def encode_coarse(self, most: int) -> int:
         """Encode all levels but the finest; the estimated size of all.
@@ -173,7 +186,7 @@ class Attempt:
         for level in range(self.levels):
             self.plans[level, classes.CELL] = sixteenths[min(level, len(sixteenths) - 1)]
         self.cells = cell_widths(self.form.bound, self.plans[:, classes.CELL], self.whole)
-        self.flags = np.zeros(n, np.uint8) if self.special is None else self.special.copy()
+        self.flags = self._new_flags()
         self.missed = np.zeros(1, np.int64)
         known = sixteenths is not TRIALS[0]
         finest = self._encode(self.levels - 1, min(max(n // 64, 4096), 16384), known=known)
@@ -181,8 +194,15 @@ class Attempt:
         # Whole pieces, at most PIECES of them, evenly spread.
         length = min(tuning.PIECE, self.coarse)
         pieces = self.codes[: self.coarse // length * length].reshape(-1, length)
-        some = pieces[:: -(-pieces.shape[0] // PIECES)].astype(np.int64).reshape(-1)
+        some = self._on_host(pieces[:: -(-pieces.shape[0] // PIECES)].astype(np.int64).reshape(-1))
         return finest + int(self.coarse * tuning.code_bits(some, length, counts)), finest
+
+    def _new_flags(self) -> NDArray[np.uint8]:
+        return np.zeros(self.x.size, np.uint8) if self.special is None else self.special.copy()
+
+    def _on_host(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The values of an array, where the host's code looks at them."""
+        return array
 
     def _encode(self, first: int, samples: int, *, known: bool) -> int:
         return int(

@@ -153,13 +153,19 @@ def choose_active(x, grid, cell, codes, counts):
     return active
 
 
+def axis_samples(size):
+    """How many values a look at an axis takes of an array of this size, on all its levels."""
+    return min(max(size // 512, 256), AXIS_SAMPLE)
+
+
 @njit(nogil=True, cache=True)
-def plan_grids(x, cell, grids, plans, coarser, starts):
+def plan_grids(x, cell, samples, grids, plans, coarser, starts):
     """Choose the axes of every level and make the grids; returns the number of levels.
 
-    ``coarser`` gets the values of all grids but the first, from ``starts[level]`` on.
+    A look at an axis takes so many ``samples``. ``coarser`` gets the values of all grids but the
+    first, from ``starts[level]`` on.
     """
-    codes = np.empty(min(max(x.size // 512, 256), AXIS_SAMPLE), np.int64)
+    codes = np.empty(samples, np.int64)
     counts = np.empty((2, ALPHABET), np.int64)
     offsets = np.zeros(CLASSES, np.int64)
     geo = np.empty(GEOMETRY, np.int64)

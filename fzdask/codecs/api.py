@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -63,7 +64,8 @@ def compress(array: Any, **config: Any) -> bytes:
     array : array_like
         Any shape, memory order and dtype except object. Floats of 2, 4 and 8 bytes and complex
         numbers (distance in the plane) are bounded; integers take the whole part of the bound;
-        everything else is kept bit for bit.
+        everything else is kept bit for bit. A CuPy array is compressed on its device, to the
+        same bytes.
     **config
         Exactly one of ``abs=``, ``rel=``, ``pw_rel=``, ``psnr=``, ``lossless=True``; optionally
         ``preserve=``, ``pipeline=``, ``codebook=``. See :class:`fzdask.FZCodec`.
@@ -87,7 +89,10 @@ def compress(array: Any, **config: Any) -> bytes:
     >>> bool(np.abs(fzdask.decompress(stream).astype("f8") - x).max() <= 1e-3)
     True
     """
-    return encode(check_array(array), CodecConfig.from_mapping(config))
+    asked = CodecConfig.from_mapping(config)
+    if type(array) is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
+        return bytes(_on_device().compress(array, asked))
+    return encode(check_array(array), asked)
 
 
 def decompress(stream: Any, codebook: str = "own") -> NDArray[Any]:
@@ -96,7 +101,8 @@ def decompress(stream: Any, codebook: str = "own") -> NDArray[Any]:
     Parameters
     ----------
     stream : bytes-like
-        What :func:`compress` or a codec gave.
+        What :func:`compress` or a codec gave. If it is a device array of bytes, so is the result
+        one; with a stream on the host, ``FZCodec.decode(stream, out=array)`` fills one.
     codebook : str
         That of the codec, if it is a fitted one; any other stream needs none.
 
@@ -111,7 +117,15 @@ def decompress(stream: Any, codebook: str = "own") -> NDArray[Any]:
         The stream is truncated, damaged, hostile or of another version. Data returned without
         this error is intact.
     """
+    if type(stream) is not bytes and hasattr(stream, "__cuda_array_interface__"):
+        on_device: NDArray[Any] = _on_device().decompress(stream, codebook)
+        return on_device
     return decode(stream, codebook)
+
+
+def _on_device() -> Any:
+    """The layer above, which builds on this one and only arrays of a device need."""
+    return importlib.import_module("fzdask.codecs.device.hooks")
 
 
 def inspect(stream: Any) -> StreamInfo:

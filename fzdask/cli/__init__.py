@@ -1,4 +1,5 @@
-"""The command line: ``fzdask demo``, ``compress``, ``decompress``, ``inspect``, ``stages``.
+"""The command line: ``fzdask demo``, ``compress``, ``decompress``, ``inspect``, ``explain``,
+``stages``.
 
 Anything a user can put right (a missing file, an output that exists, two bounds, a damaged
 stream) ends with one line on standard error and exit status 2; a traceback means a defect.
@@ -16,6 +17,7 @@ from fzdask.cli.compress import compress
 from fzdask.cli.console import CommandError, complain
 from fzdask.cli.decompress import decompress
 from fzdask.cli.demo import demo
+from fzdask.cli.explain import explain
 from fzdask.cli.inspect import inspect
 from fzdask.cli.stages import stages
 from fzdask.errors import FZError
@@ -34,6 +36,7 @@ app.command()(demo)
 app.command()(compress)
 app.command()(decompress)
 app.command()(inspect)
+app.command()(explain)
 app.command()(stages)
 
 

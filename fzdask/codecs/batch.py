@@ -86,16 +86,18 @@ def encode_as_completed(
     workers: int | None = None,
     in_flight: int | None = None,
     timeline: Timeline | None = None,
+    whole_below: int | None = None,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the number and the stream of each array as it is complete; see :func:`encode_many`.
 
     Bounded memory: at most ``in_flight`` arrays are in work, the next is read when a stream has
-    been taken. Closing the iterator drops what has not started and waits for what runs.
+    been taken. Closing the iterator drops what has not started and waits for what runs. Arrays of
+    fewer bytes than ``whole_below`` (default: 512 KiB, where tasks begin to pay) are one task each.
     """
     config = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
     workers = processors() if workers is None else workers
     most = checked_in_flight("encode_many", in_flight, workers)
-    return _encode_as_completed(arrays, config, workers, most, timeline)
+    return _encode_as_completed(arrays, config, workers, most, timeline, whole_below)
 
 
 def checked_in_flight(who: str, in_flight: int | None, workers: int) -> int:
@@ -112,6 +114,7 @@ def _encode_as_completed(
     workers: int,
     most: int,
     timeline: Timeline | None,
+    whole_below: int | None,
 ) -> Iterator[tuple[int, bytes]]:
     with Flow(workers=workers, timeline=timeline) as flow:
         history = flow.data(None, name="codebooks") if config.codebook == "shared" else None
@@ -119,7 +122,9 @@ def _encode_as_completed(
         for index, array in enumerate(arrays):
             if len(pending) == most:
                 yield _take(flow, pending)
-            task, stream = submit_encoding(flow, array, config, tag=index, history=history)
+            task, stream = submit_encoding(
+                flow, array, config, tag=index, history=history, whole_below=whole_below
+            )
             pending[task] = stream
         while pending:
             yield _take(flow, pending)
@@ -131,7 +136,13 @@ def _take(flow: Flow, pending: dict[Task, Data]) -> tuple[int, bytes]:
 
 
 def submit_encoding(
-    flow: Flow, array: Any, config: CodecConfig, *, tag: Any = None, history: Data | None = None
+    flow: Flow,
+    array: Any,
+    config: CodecConfig,
+    *,
+    tag: Any = None,
+    history: Data | None = None,
+    whole_below: int | None = None,
 ) -> tuple[Task, Data]:
     """Add the tasks that encode one array to a flow; the last of them and its stream.
 
@@ -148,7 +159,10 @@ def submit_encoding(
         For timelines and messages.
     history : Data, optional
         What all chunks with shared codebooks update in turn, so that the books do not depend on
-        the order in which threads meet them.
+        the order in which threads meet them. What the back ends of a chunk saved is history too,
+        so chunks that share codebooks do not overlap but in their preparation.
+    whole_below : int, optional
+        Bytes below which an array is one task.
 
     Raises
     ------
@@ -165,7 +179,8 @@ def submit_encoding(
     source = flow.data(array, name="array")
     stream = flow.data(name="stream")
     decided = config.bound[0] != "psnr" and takes_bound(array, pipeline, config)
-    if not decided or array.nbytes < SMALL_NBYTES:
+    least = SMALL_NBYTES if whole_below is None else whole_below
+    if not decided or array.nbytes < least:
         whole = flow.submit(
             lambda chunk, *_: encode(chunk, config) if not shared else (encode(chunk, config), 0),
             reads=[source, *shared], writes=[stream, *shared], name="encode", tag=tag,
@@ -183,7 +198,10 @@ def submit_encoding(
         )  # fmt: skip
         for raw in (sides, main):
             done = flow.data(name=f"{raw.name} packed")
-            flow.submit(chunk.wrap, reads=raw, writes=done, name=chunk.back_ends, tag=tag)
+            flow.submit(
+                chunk.wrap, reads=[raw, *shared], writes=[done, *shared],
+                name=chunk.back_ends, tag=tag,
+            )  # fmt: skip
             wrapped.append(done)
     last = flow.submit(
         chunk.join, reads=[source, coding, *wrapped], writes=stream, name="join", tag=tag
@@ -248,8 +266,12 @@ class _ChunkTasks:
             after = replace(after, data=None, form=None, job=None)
         return after, sides, main, *mark
 
-    def wrap(self, raw: Raw) -> Wrapped:
-        return [self.pipeline.wrap(*section) for section in raw]
+    def wrap(self, raw: Raw, *_: Any) -> Any:
+        if self.config.codebook != "shared":
+            return [self.pipeline.wrap(*section) for section in raw]
+        form = numeric_form(flat_form(self.dtype, self.shape, self.order))
+        books = books_of(self.config, form)
+        return [self.pipeline.wrap(*section, books) for section in raw], 0
 
     def join(self, array: NDArray[Any], coding: _Coding | None, *wrapped: Wrapped) -> bytes:
         """The stream, or a smaller exact one."""
@@ -258,7 +280,7 @@ class _ChunkTasks:
             sections = [section for group in wrapped for section in group]
             header = Header(
                 self.dtype, self.shape, self.order, *self.config.bound, coding.resolved,
-                tuple(self.pipeline.stage_entries(coding.params)),
+                self.pipeline.stage_entries(coding.params),
                 tuple(entry for entry, _ in sections),
             )  # fmt: skip
             best = pack(header, [blob for _, blob in sections])

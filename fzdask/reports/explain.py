@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 from fzdask.codecs import api
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.device import arrays
+from fzdask.codecs.flow import Timeline
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
     NO_FLAGS,
@@ -26,6 +30,7 @@ from fzdask.codecs.presets import LOSSLESS, find_pipeline
 from fzdask.codecs.stages.base import Job
 from fzdask.codecs.zarr_metadata import ConfiguredCodec
 from fzdask.errors import ConfigError
+from fzdask.reports.overlap import CHUNKS, overlapped_run
 from fzdask.reports.table import as_table
 
 __all__ = ["Explanation", "StageReport", "explain", "given_config"]
@@ -59,7 +64,9 @@ class StageReport:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a codec treats an array; ``print`` it.
+    """How a codec treats an array; ``print`` it, or :meth:`save_timeline` for a picture.
+
+    It refers to the array, for the timeline.
 
     Attributes
     ----------
@@ -82,6 +89,70 @@ class Explanation:
     outliers: int
     encode_seconds: float
     decode_seconds: float
+    _array: Any = field(default=None, repr=False, compare=False)
+    _asked: CodecConfig | None = field(default=None, repr=False, compare=False)
+
+    def timeline(self, *, chunks: int = CHUNKS, workers: int | None = None) -> Timeline:
+        """Encode the array in chunks on the task flow executor, and say what ran where and when.
+
+        A real run, made when it is asked for: chunks are parts of the array along its longest
+        stride (a bound relative to the range is then relative to that of each), several are in
+        work at once, and the quicker of two runs is returned. An array on a CUDA device is encoded
+        there, on several streams.
+
+        Parameters
+        ----------
+        chunks : int
+            Parts, if the array can be cut into as many.
+        workers : int, optional
+            Host threads. Default: the processors this process may use.
+
+        Returns
+        -------
+        Timeline
+
+        Raises
+        ------
+        ConfigError
+            ``chunks`` is no number from 1 on, or the explanation has no array (it was unpickled
+            or made by hand).
+        """
+        if self._array is None or self._asked is None:
+            raise ConfigError(
+                "Explanation.timeline: there is no array to run; call fzdask.explain."
+            )
+        return overlapped_run(self._array, self._asked, chunks=chunks, workers=workers)
+
+    def save_timeline(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        chunks: int = CHUNKS,
+        workers: int | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write the picture of :meth:`timeline` to a file: a lane for each thread and stream.
+
+        Parameters
+        ----------
+        path : path-like
+            ``.svg``, ``.png`` or ``.pdf``.
+        chunks, workers : int, optional
+            As for :meth:`timeline`.
+        **options
+            As for :func:`fzdask.codecs.flow.picture.plot_timeline`.
+
+        Raises
+        ------
+        ConfigError
+            As by :meth:`timeline`; Matplotlib is not installed, or it writes no such format.
+        """
+        from fzdask.codecs.flow.picture import save_timeline
+
+        return save_timeline(self.timeline(chunks=chunks, workers=workers), path, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_array": None, "_asked": None}  # figures travel, the array not
 
     @property
     def ratio(self) -> float:
@@ -123,14 +194,16 @@ def explain(array: Any, codec: Any = None, **config: Any) -> Explanation:
     Parameters
     ----------
     array : array_like
-        As for :func:`fzdask.compress`.
+        As for :func:`fzdask.compress`. The figures of an array on a CUDA device are those of a
+        copy on the host; its timeline is that of the device.
     codec : FZCodec, optional
         The codec; or give its keywords instead, as in ``explain(x, abs=1e-3)``.
 
     Returns
     -------
     Explanation
-        Figures for each stage, and for the whole codec.
+        Figures for each stage, and for the whole codec; ``.save_timeline("timeline.svg")`` draws
+        how the stages of several chunks overlap.
 
     Raises
     ------
@@ -143,7 +216,8 @@ def explain(array: Any, codec: Any = None, **config: Any) -> Explanation:
     to more than the whole codec takes.
     """
     asked = given_config(codec, config, "explain")
-    plain = check_array(array)
+    on_device = arrays.is_device_array(array)
+    plain = arrays.device_of(array).download(array) if on_device else check_array(array)
     if not plain.nbytes:
         raise ConfigError(f"fzdask.explain: an array of shape {plain.shape} holds no bytes.")
     pipeline, ready = _chain_for(plain, asked)
@@ -158,6 +232,8 @@ def explain(array: Any, codec: Any = None, **config: Any) -> Explanation:
         api.inspect(stream).outliers,
         encode_seconds,
         decode_seconds,
+        array if on_device else plain,
+        asked,
     )
 
 

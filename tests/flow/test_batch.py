@@ -85,6 +85,27 @@ def test_shared_codebooks_do_not_depend_on_the_threads(monkeypatch):
     assert expected != [encode(a, own) for a in arrays]  # they were shared indeed
 
 
+def test_what_back_ends_saved_is_history_too(monkeypatch):
+    """The tenth chunk could be packed well, but nine before could not be packed at all."""
+    config = CodecConfig(abs=0.5, codebook="shared")
+    arrays = [(20 * RNG.standard_normal(100_000)).astype("f4") for _ in range(12)]
+    for array in arrays[9:]:
+        array[:] = np.resize(array[:4096], array.size)
+    books = []
+
+    def fresh(encode_all):
+        codebooks._registry.pop((config, np.dtype("f4")), None)
+        streams = encode_all()
+        books.append(codebooks._registry[config, np.dtype("f4")])
+        return streams
+
+    expected = fresh(lambda: [encode(a, config) for a in arrays])
+    assert any(len(stream) > 50_000 for stream in expected[9:])  # one was not tried
+    for workers in (1, 3):
+        assert fresh(lambda n=workers: encode_many(arrays, config, workers=n)) == expected
+        assert books[-1].dump() == books[0].dump()
+
+
 def test_streams_come_as_they_are_complete_with_their_numbers():
     config = CodecConfig(rel=1e-3)
     found = list(encode_as_completed(SMOOTH, config, workers=2))

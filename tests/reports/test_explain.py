@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import fzdask
 from fzdask import ConfigError
+from fzdask.reports import explain as explain_module
+from fzdask.reports.overlap import chunks_of
 
 
 def field():
@@ -64,3 +68,61 @@ def test_bad_input_is_refused_by_name():
         fzdask.explain(field(), "default")
     with pytest.raises(ConfigError, match="holds no bytes"):
         fzdask.explain(np.zeros((3, 0)), abs=1)
+
+
+class TestTimeline:
+    """A real run of the executor, of the same bytes, drawn when it is asked for."""
+
+    def test_chunks_are_encoded_in_steps_on_several_threads(self):
+        report = fzdask.explain(field(), abs=1e-3)
+        timeline = report.timeline(chunks=4, workers=2)
+        names = timeline.by_name()
+        assert set(names) == {"prepare", "quantize | lorenzo | huffman", "zstd", "join"}
+        assert [names[n][0] for n in ("prepare", "quantize | lorenzo | huffman", "join")] == [4] * 3
+        assert {span.tag for span in timeline.spans} == {0, 1, 2, 3}
+        assert set(timeline.places) <= {"host 0", "host 1"}
+        assert not any(span.failed for span in timeline.spans)
+
+    def test_explain_itself_runs_no_flow(self, monkeypatch):
+        monkeypatch.setattr(explain_module, "overlapped_run", lambda *a, **k: pytest.fail("ran"))
+        str(fzdask.explain(field(), abs=1e-3))
+
+    @pytest.mark.parametrize(
+        ("shape", "order", "count", "expected"),
+        [
+            ((60, 80), "C", 4, [(15, 80)] * 4),
+            ((60, 80), "F", 4, [(60, 20)] * 4),
+            ((2, 9), "C", 4, [(2, 3), (2, 3), (2, 3)]),
+            ((3, 2), "C", 7, [(1, 2)] * 3),
+            ((), "C", 4, [()]),
+        ],
+    )
+    def test_chunks_cover_the_array(self, shape, order, count, expected):
+        x = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), order=order)
+        parts = list(chunks_of(x, count))
+        assert [part.shape for part in parts] == expected
+        assert sorted(np.concatenate([p.ravel() for p in parts])) == list(range(x.size))
+
+    @pytest.mark.parametrize("config", [{"rel": 1e-3}, {"lossless": True}, {"psnr": 60}], ids=str)
+    @pytest.mark.parametrize("suffix", [".svg", ".png"])
+    def test_picture(self, tmp_path, config, suffix):
+        pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
+        file = tmp_path / f"timeline{suffix}"
+        assert fzdask.explain(field(), **config).save_timeline(file, chunks=3, workers=2) == file
+        begin = file.read_bytes()
+        if suffix == ".png":
+            assert begin.startswith(b"\x89PNG")
+        else:
+            assert b"<svg" in begin
+            assert begin.count(b"PolyCollection") > 3  # a bar for each part, and lanes behind them
+
+    def test_refusals(self, tmp_path):
+        report = fzdask.explain(field(), abs=1e-3)
+        with pytest.raises(ConfigError, match="chunks=0"):
+            report.timeline(chunks=0)
+        with pytest.raises(ConfigError, match=r"no format by its extension.*\.svg"):
+            report.save_timeline(tmp_path / "timeline.doc")
+        copied = pickle.loads(pickle.dumps(report))
+        assert str(copied) == str(report)
+        with pytest.raises(ConfigError, match="no array to run"):
+            copied.timeline()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fzdask.codecs.flow.timeline import Span, Timeline
@@ -11,7 +13,9 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_timeline"]
+__all__ = ["plot_timeline", "save_timeline"]
+
+DOTS_PER_INCH = 110  # of pixel pictures
 
 BAR_HEIGHT = 0.76
 COPY_HEIGHT = 0.44
@@ -62,18 +66,12 @@ def plot_timeline(
     ConfigError
         The timeline is empty, or Matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ConfigError("plot_timeline needs Matplotlib: pip install 'fzdask[plot]'.") from error
     spans = timeline.spans
     if not spans:
         raise ConfigError("plot_timeline: the timeline is empty; pass it to a Flow first.")
     places = timeline.places
     scale, unit = _unit(timeline.elapsed)
-    if ax is None:
-        height = 1.45 + 0.42 * len(places)
-        _, ax = plt.subplots(figsize=(11.0, height), layout="constrained")
+    ax = _new_axes(places) if ax is None else ax
     width = timeline.elapsed * scale
     for lane in range(len(places)):
         ax.broken_barh([(0.0, width)], (lane - 0.5 + 0.06, 0.88), facecolors=LANE, zorder=0)
@@ -88,6 +86,60 @@ def plot_timeline(
     _legend(ax, spans, chosen)
     ax.set_title(title if title is not None else summary(timeline), loc="left", fontsize=10)
     return ax
+
+
+def save_timeline(timeline: Timeline, path: str | os.PathLike[str], **options: Any) -> Path:
+    """Write the picture of a timeline to a file; nothing is shown and no figure stays open.
+
+    Parameters
+    ----------
+    timeline : Timeline
+    path : path-like
+        Its extension says the format: ``.svg``, ``.png``, ``.pdf`` and what else Matplotlib writes.
+    **options
+        As for :func:`plot_timeline`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        The timeline is empty, Matplotlib is not installed, or it writes no such format.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("save_timeline needs Matplotlib: pip install 'fzdask[plot]'.") from error
+    target = Path(path)
+    figure = Figure(figsize=_figure_size(timeline.places), layout="constrained")
+    kind = target.suffix.removeprefix(".").lower()
+    formats = FigureCanvasAgg(figure).get_supported_filetypes()
+    if kind not in formats:
+        raise ConfigError(
+            f"save_timeline: {target.name!r} names no format by its extension; "
+            f"use one of {', '.join('.' + name for name in sorted(formats))}."
+        )
+    plot_timeline(timeline, ax=figure.subplots(), **options)
+    figure.savefig(target, dpi=DOTS_PER_INCH)
+    return target
+
+
+def _new_axes(places: list[str]) -> Axes:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ConfigError("plot_timeline needs Matplotlib: pip install 'fzdask[plot]'.") from error
+    ax: Axes = plt.subplots(figsize=_figure_size(places), layout="constrained")[1]
+    return ax
+
+
+def _figure_size(places: list[str]) -> tuple[float, float]:
+    """Inches; as high as the places need."""
+    return 11.0, 1.45 + 0.42 * len(places)
 
 
 def summary(timeline: Timeline) -> str:

@@ -1,0 +1,42 @@
+"""`fzdask explain` prints the report and draws the timeline of a real run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+def test_the_report_of_an_array_and_its_timeline(run, tmp_path, field, capsys):
+    pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
+    picture = tmp_path / "timeline.svg"
+    run("explain", tmp_path / "field.npy", "--abs", "1e-3", "--timeline", picture)
+    shown = capsys.readouterr().out
+    assert "quantize | lorenzo | huffman | zstd" in shown
+    assert "ratio" in shown
+    assert f"timeline: {picture}" in shown
+    assert "<svg" in picture.read_text()
+
+
+def test_the_one_field_of_a_dataset(run, netcdf, capsys):
+    run("explain", netcdf, "--rel", "1e-3", "--variable", "t")
+    shown = capsys.readouterr().out
+    assert f"{6 * 20 * 30 * 4:,} to" in shown
+
+
+def test_refusals(refused, tmp_path, field, netcdf):
+    npy = tmp_path / "field.npy"
+    assert "exactly one bound" in refused("explain", npy)
+    assert "--variable is for" in refused("explain", npy, "--abs", "1", "--variable", "t")
+    assert "no variable 'q'" in refused("explain", netcdf, "--abs", "1", "--variable", "q")
+    assert "extension .doc" in refused(
+        "explain", npy, "--abs", "1", "--timeline", tmp_path / "timeline.doc"
+    )
+    taken = tmp_path / "taken.svg"
+    taken.write_text("")
+    assert "--force" in refused("explain", npy, "--abs", "1", "--timeline", taken)
+    assert taken.read_text() == ""
+
+
+def test_an_error_of_the_codec_names_the_file(refused, tmp_path):
+    np.save(tmp_path / "empty.npy", np.zeros((0, 3)))
+    assert "empty.npy: " in refused("explain", tmp_path / "empty.npy", "--abs", "1")

@@ -11,8 +11,8 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ __all__ = ["Header", "SectionEntry", "StageEntry", "pack", "unpack"]
 
 MAGIC = b"FZD"
 VERSION = 0
+START = MAGIC + bytes([VERSION])
 BOUND_KINDS = ("lossless", "abs", "rel", "pw_rel", "psnr")
 BOUND_VALUES = (0, 1, 2, 1, 2)  # of each kind: nothing, what was asked, that and the absolute bound
 
@@ -37,13 +38,15 @@ MAX_HEADER = 0xFFFF
 MAX_NDIM = 64  # NumPy's own limit
 FIXED = 6  # magic, version, header length
 CHECKS = 8  # payload and header checksums
+_CHECKS = struct.Struct("<II")
+_DOUBLE = struct.Struct("<d")
+_ONE_BYTE = tuple(bytes([value]) for value in range(256))
 # Most bytes that one stored byte can stand for, whatever the back ends: what zstd alone reaches
 # (a block is at most 128 KiB and takes at least 4 bytes), so that no chain of them is a bomb.
 MOST_EXPANSION = 1 << 15
 
 
-@dataclass(frozen=True, slots=True)
-class StageEntry:
+class StageEntry(NamedTuple):
     """A stage as a stream names it: its code and the parameters that decoding needs.
 
     A stage of another package has the code 0 and a name.
@@ -54,8 +57,7 @@ class StageEntry:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SectionEntry:
+class SectionEntry(NamedTuple):
     """One run of payload bytes.
 
     Attributes
@@ -128,7 +130,7 @@ def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
         payload_crc = crc32(section, payload_crc)
     body = b"".join(
         [
-            _pack_dtype(header),
+            _pack_dtype(header.dtype, header.order),
             _pack_shape(header.shape),
             _pack_bound(header),
             _pack_stages(header.stages),
@@ -141,10 +143,8 @@ def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
             f"fzdask: the description of dtype {header.dtype} makes a header of {length} bytes; "
             f"at most {MAX_HEADER} fit. Store its fields as separate arrays."
         )
-    head = MAGIC + bytes([VERSION]) + struct.pack("<H", length) + body
-    head += struct.pack("<I", payload_crc)
-    head += struct.pack("<I", zlib.crc32(head))
-    return b"".join([head, *(section.data for section in sections)])
+    head = b"".join([START, length.to_bytes(2, "little"), body, payload_crc.to_bytes(4, "little")])
+    return b"".join([head, zlib.crc32(head).to_bytes(4, "little"), *(s.data for s in sections)])
 
 
 def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[NDArray[np.uint8]]]:
@@ -156,27 +156,27 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
         Not a stream, another version, truncated, too long, or a checksum does not match.
     """
     data = as_bytes(stream)
-    if data.size < FIXED + CHECKS or data[:3].tobytes() != MAGIC:
+    start = data[:FIXED].tobytes()
+    if data.size < FIXED + CHECKS or not start.startswith(MAGIC):
+        raise FormatError(f"not an fzdask stream: {data.size} bytes that begin with {start[:4]!r}.")
+    if start[3] != VERSION:
         raise FormatError(
-            f"not an fzdask stream: {data.size} bytes that begin with {data[:4].tobytes()!r}."
-        )
-    if data[3] != VERSION:
-        raise FormatError(
-            f"fzdask stream of version {data[3]}; this release reads version {VERSION}. "
+            f"fzdask stream of version {start[3]}; this release reads version {VERSION}. "
             "Use the release that wrote it, or a newer one."
         )
-    length = int.from_bytes(data[4:6].tobytes(), "little")
+    length = int.from_bytes(start[4:], "little")
     if length < FIXED + CHECKS or length > data.size:
         raise FormatError(
             f"fzdask stream: header of {length} bytes in a stream of {data.size}; it is truncated."
         )
     head = data[:length].tobytes()
-    payload_crc, header_crc = struct.unpack("<II", head[-CHECKS:])
+    payload_crc, header_crc = _CHECKS.unpack(head[-CHECKS:])
     if zlib.crc32(head[:-4]) != header_crc:
         raise FormatError("fzdask stream: the header does not match its checksum; it is damaged.")
     header = _unpack_header(_Reader(head[FIXED:-CHECKS]), length)
     payload = data[length:]
-    stored = sum(s.stored for s in header.sections)
+    cuts = [0, *itertools.accumulate([s.sizes[-1] for s in header.sections])]
+    stored = cuts[-1]
     if stored != payload.size:
         raise FormatError(
             f"fzdask stream: {payload.size} payload bytes instead of {stored}; it is "
@@ -184,12 +184,13 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
         )
     if verify_payload and crc32(payload) != payload_crc:
         raise FormatError("fzdask stream: the payload does not match its checksum; it is damaged.")
-    cuts = itertools.accumulate((s.stored for s in header.sections), initial=0)
     return header, [payload[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def as_bytes(stream: Any) -> NDArray[np.uint8]:
     """A flat uint8 view of anything with a contiguous buffer."""
+    if type(stream) is bytes:
+        return np.frombuffer(stream, np.uint8)
     if isinstance(stream, np.ndarray):
         return np.ascontiguousarray(stream).reshape(-1).view(np.uint8)
     try:
@@ -202,6 +203,8 @@ def as_bytes(stream: Any) -> NDArray[np.uint8]:
 
 def varint(value: int) -> bytes:
     """LEB128: seven bits a byte, least significant first, high bit on all but the last."""
+    if value < 128:
+        return _ONE_BYTE[value]
     out = bytearray()
     while value >= 128:
         out.append(value & 127 | 128)
@@ -218,17 +221,21 @@ class _Reader:
         self.at = 0
 
     def take(self, n: int) -> bytes:
-        if n > len(self.data) - self.at:
+        at = self.at
+        if n > len(self.data) - at:
             raise FormatError("fzdask stream: the header ends too soon; the stream is damaged.")
-        self.at += n
-        return self.data[self.at - n : self.at]
+        self.at = at + n
+        return self.data[at : at + n]
 
     def byte(self) -> int:
         return self.take(1)[0]
 
     def varint(self) -> int:
-        value = 0
-        for shift in range(0, 63, 7):
+        value = self.byte()
+        if value < 128:
+            return value
+        value &= 127
+        for shift in range(7, 63, 7):
             byte = self.byte()
             value |= (byte & 127) << shift
             if byte < 128:
@@ -236,7 +243,8 @@ class _Reader:
         raise FormatError("fzdask stream: a number in the header exceeds 63 bits; it is damaged.")
 
     def double(self) -> float:
-        return float(struct.unpack("<d", self.take(8))[0])
+        value: float = _DOUBLE.unpack(self.take(8))[0]
+        return value
 
 
 def _unpack_header(reader: _Reader, length: int) -> Header:
@@ -251,9 +259,17 @@ def _unpack_header(reader: _Reader, length: int) -> Header:
     return header
 
 
-def _pack_dtype(header: Header) -> bytes:
-    dtype = header.dtype
-    flags = F_ORDER if header.order == "F" else 0
+def _pack_dtype(dtype: np.dtype[Any], order: str) -> bytes:
+    return _pack_number(dtype, order) if dtype.kind in "fiuc" else _describe(dtype, order)
+
+
+@lru_cache(maxsize=64)
+def _pack_number(dtype: np.dtype[Any], order: str) -> bytes:
+    return _describe(dtype, order)
+
+
+def _describe(dtype: np.dtype[Any], order: str) -> bytes:
+    flags = F_ORDER if order == "F" else 0
     name = dtype.str[1:]
     if name in DTYPES and dtype.fields is None and dtype.subdtype is None:
         if dtype.newbyteorder("<") != dtype:
@@ -279,8 +295,13 @@ def _unpack_dtype(reader: _Reader) -> tuple[np.dtype[Any], str]:
     if big and (number == DESCRIBED or DTYPES[number].endswith("1")):
         raise FormatError("fzdask stream: a byte order for a dtype that has none; damaged.")
     if number != DESCRIBED:
-        return np.dtype((">" if big else "<") + DTYPES[number]), order
+        return _numbered_dtype(number, big), order
     return _described_dtype(reader.take(reader.varint())), order
+
+
+@cache
+def _numbered_dtype(number: int, big: bool) -> np.dtype[Any]:
+    return np.dtype((">" if big else "<") + DTYPES[number])
 
 
 def _described_dtype(text: bytes) -> np.dtype[Any]:
@@ -317,7 +338,7 @@ def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
 def _pack_bound(header: Header) -> bytes:
     kind = BOUND_KINDS.index(header.bound_kind)
     values = (header.asked, header.resolved)[2 - BOUND_VALUES[kind] :]
-    return bytes([kind]) + b"".join(struct.pack("<d", v) for v in values)
+    return _ONE_BYTE[kind] + b"".join([_DOUBLE.pack(v) for v in values])
 
 
 def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
@@ -377,13 +398,18 @@ def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
         stage, number = tag >> 5, tag >> 2 & 7
         if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
-        sizes = tuple(reader.varint() for _ in range(applied.bit_count() + 1))
-        shrinks = all(before > after for before, after in itertools.pairwise(sizes))
-        if not shrinks or sizes[0] > sizes[-1] * MOST_EXPANSION:
+        sizes = tuple([reader.varint() for _ in range(applied.bit_count() + 1)])
+        if applied and not _possible(sizes):
             raise FormatError(
                 f"fzdask stream: no back end makes sections of sizes {sizes}; it is damaged."
             )
         sections.append(SectionEntry(stage, number, applied, sizes))
-    if len({(s.stage, s.number) for s in sections}) != len(sections):
+    if len({s[:2] for s in sections}) != len(sections):
         raise FormatError("fzdask stream: a section appears twice; the stream is damaged.")
     return tuple(sections)
+
+
+def _possible(sizes: tuple[int, ...]) -> bool:
+    """Whether back ends, each of which saved something, can have made these sizes."""
+    shrinks = all(before > after for before, after in itertools.pairwise(sizes))
+    return shrinks and sizes[0] <= sizes[-1] * MOST_EXPANSION

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -194,10 +193,11 @@ def decode(
         pipeline = Pipeline.from_entries(header.stages)
         if pipeline.lossy:
             bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)
-            form = replace(numeric_form(form), bound=bound)
+            numeric = numeric_form(form)
+            form = Form(numeric.shape, numeric.dtype, bound)
         known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
         flat = pipeline.decode(form, header.stages, header.sections, blobs, known)
-        if pipeline.lossy:
+        if pipeline.lossy and flat.dtype != header.dtype:
             native = header.dtype.newbyteorder("<")
             flat = flat.view(native).astype(header.dtype, copy=False)
     return restore_layout(flat, header.shape, header.order)
@@ -296,7 +296,7 @@ def _stream(
     job: Job,
 ) -> bytes:
     stages, entries, blobs = pipeline.encode(data, form, job)
-    header = Header(array.dtype, array.shape, order, *bound, tuple(stages), tuple(entries))
+    header = Header(array.dtype, array.shape, order, *bound, stages, tuple(entries))
     return pack(header, blobs)
 
 

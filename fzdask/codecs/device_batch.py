@@ -204,7 +204,7 @@ class _Chunk:
         sections = [section for group in wrapped for section in group]
         header = Header(
             self.dtype, self.shape, self.order, *self.config.bound, coded.resolved,
-            tuple(self.pipeline.stage_entries(coded.params)),
+            self.pipeline.stage_entries(coded.params),
             tuple(entry for entry, _ in sections),
         )  # fmt: skip
         stream = pack(header, [blob for _, blob in sections])

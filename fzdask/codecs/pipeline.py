@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ class Pipeline:
     """All back ends, in the order of the bits that say which were applied to a section."""
     _back_ends: Mapping[tuple[int, int], range] = field(init=False, repr=False, compare=False)
     _fusions: tuple[Fusion | None, ...] = field(init=False, repr=False, compare=False)
+    _back_end_entries: tuple[StageEntry, ...] = field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -113,6 +114,8 @@ class Pipeline:
         object.__setattr__(self, "array_stages", arrays)
         object.__setattr__(self, "byte_stages", tuple(back_ends))
         object.__setattr__(self, "_back_ends", ranges)
+        entries = tuple(_entry(stage) for stage in back_ends)
+        object.__setattr__(self, "_back_end_entries", entries)
         object.__setattr__(self, "_fusions", _find_fusions(arrays) if fused else (None,) * 99)
 
     def __hash__(self) -> int:
@@ -162,14 +165,14 @@ class Pipeline:
     def __repr__(self) -> str:
         return f"Pipeline({str(self)!r})"
 
-    @property
+    @cached_property
     def lossy(self) -> bool:
         """Whether a stage of it moves values."""
         return any(stage.lossy for stage in self.stages)
 
     def encode(
         self, data: NDArray[Any], form: Form, job: Job
-    ) -> tuple[list[StageEntry], list[SectionEntry], list[NDArray[np.uint8]]]:
+    ) -> tuple[tuple[StageEntry, ...], list[SectionEntry], list[NDArray[np.uint8]]]:
         """Run the chain on a flat C-order array; the stages, section entries and section bytes."""
         params: list[bytes] = []
         wrapped: list[tuple[SectionEntry, NDArray[np.uint8]]] = []
@@ -204,14 +207,10 @@ class Pipeline:
         first = self._fusion(0, form)
         return 1 + len(self.array_stages) - (len(first.chain) if first is not None else 1)
 
-    def stage_entries(self, params: Sequence[bytes]) -> list[StageEntry]:
+    def stage_entries(self, params: Sequence[bytes]) -> tuple[StageEntry, ...]:
         """How a stream names the stages, given the parameters of the array stages."""
-        every = (*self.array_stages, *self.byte_stages)
-        padded = (*params, *[b""] * len(self.byte_stages))
-        return [
-            StageEntry(s.code, p, "" if s.code else s.name)
-            for s, p in zip(every, padded, strict=True)
-        ]
+        named = zip(self.array_stages, params, strict=True)
+        return (*(_entry(stage, given) for stage, given in named), *self._back_end_entries)
 
     def wrap(
         self,
@@ -328,6 +327,10 @@ class Pipeline:
             if entry.applied >> k & 1:
                 data = self.byte_stages[k].decompress(data, sizes.pop())
         return data
+
+
+def _entry(stage: Stage, params: bytes = b"") -> StageEntry:
+    return StageEntry(stage.code, params, "" if stage.code else stage.name)
 
 
 @lru_cache(maxsize=256)

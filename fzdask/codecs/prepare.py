@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 NO_FLAGS = np.zeros(0, np.uint8)
+_BITS = {n: np.dtype(f"<u{n}") for n in (1, 2, 4, 8)}
+_GREATEST = {4: float(np.finfo(np.float32).max), 8: float(np.finfo(np.float64).max)}
 BLOCK = 1 << 16  # elements; temporaries of a block stay in the cache
 
 
@@ -67,6 +70,8 @@ def memory_order(array: NDArray[Any]) -> str:
 
 def check_array(array: Any) -> NDArray[Any]:
     """A plain ndarray, or an error that says why there is none."""
+    if type(array) is np.ndarray and array.dtype.kind in "fiuc":
+        return array
     if isinstance(array, np.ma.MaskedArray):
         raise ConfigError(
             "fzdask: a masked array has two arrays in it; pass array.filled(value) and "
@@ -90,11 +95,13 @@ def is_numeric(dtype: np.dtype[Any]) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def flat_form(dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> Form:
     """Shape in the order of memory, with the dtype as it is."""
     return Form(shape[::-1] if order == "F" else shape, dtype)
 
 
+@lru_cache(maxsize=1024)
 def numeric_form(form: Form) -> Form:
     """The form in native little-endian numbers, complex ones as pairs."""
     dtype = form.dtype.newbyteorder("<")
@@ -105,6 +112,8 @@ def numeric_form(form: Form) -> Form:
 
 def flatten(array: NDArray[Any], order: str) -> NDArray[Any]:
     """The elements in the order of memory; a view where there is one."""
+    if order == "C" and array.flags.c_contiguous:
+        return array.reshape(-1)
     return np.ascontiguousarray(array.T if order == "F" else array).reshape(-1)
 
 
@@ -121,7 +130,8 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
     form = numeric_form(flat_form(array.dtype, array.shape, order))
     flat = flatten(array, order)
     forced = _preserved(flat, config.preserve)
-    flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
+    if flat.dtype != form.dtype:
+        flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
     if array.dtype.kind == "c":
         forced = _pair_flags(flat, np.repeat(forced, 2))
     low, high = _range(flat, forced)
@@ -129,7 +139,7 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
     if bounded is None:
         return Prepared(flat, form, None, resolved, low, high)
     magnitude = float(max(abs(low), abs(high)))
-    job = Job(forced, flat.view(f"<u{form.dtype.itemsize}"), magnitude, order)
+    job = Job(forced, flat.view(_BITS[form.dtype.itemsize]), magnitude, order)
     job.pairs = array.dtype.kind == "c"
     if form.dtype == np.float16 and config.bound[0] != "pw_rel":
         job.forced = _half_misses(flat, bounded.bound, forced)
@@ -146,20 +156,22 @@ def resolve_bound(
     are the range of what is finite and not preserved; ``dtype`` is the array's own.
     """
     kind, value = config.bound
-    asked = {
-        "rel": lambda: relative_bound(value, low, high),
-        "psnr": lambda: slack * psnr_error(value, low, high),
-    }.get(kind, lambda: value)()
+    asked = value
+    if kind == "rel":
+        asked = relative_bound(value, low, high)
+    elif kind == "psnr":
+        asked = slack * psnr_error(value, low, high)
     if form.dtype.kind != "f":
         magnitude = int(max(abs(low), abs(high)))
         bound = 0.0 if kind == "pw_rel" else float(integer_bound(asked, magnitude))
-        return replace(form, bound=bound), bound
+        return Form(form.shape, form.dtype, bound), bound
     if kind == "pw_rel":
-        return replace(form, bound=value) if value > 0 else None, value
-    cell = lattice_bound(decoding_bound(dtype, kind, min(asked, 2.0**1020)))
+        return Form(form.shape, form.dtype, value) if value > 0 else None, value
+    asked = min(asked, 2.0**1020)
+    cell = lattice_bound(decoding_bound(dtype, kind, asked))
     if cell is None:
         return None, 0.0
-    return replace(form, bound=cell), min(asked, 2.0**1020)
+    return Form(form.shape, form.dtype, cell), asked
 
 
 def decoding_bound(dtype: np.dtype[Any], kind: str, resolved: float) -> float:
@@ -220,7 +232,7 @@ def _block_range(part: NDArray[Any]) -> tuple[Any, Any]:
         return int(part.min()), int(part.max())
     if part.dtype.itemsize == 2:
         part = _widened(part)
-    low, high = ranges.finite_range(part, np.finfo(part.dtype).max)
+    low, high = ranges.finite_range(part, _GREATEST[part.dtype.itemsize])
     return float(low), float(high)
 
 

@@ -79,7 +79,7 @@ def _within_bound(
             yield
         wrapped += [pipeline.wrap(*section, job.books) for section in step.sections]
     yield
-    stages = tuple(pipeline.stage_entries(params))
+    stages = pipeline.stage_entries(params)
     entries = tuple(entry for entry, _ in wrapped)
     header = Header(array.dtype, array.shape, order, kind, asked, resolved, stages, entries)
     return pack(header, [blob for _, blob in wrapped])

@@ -83,7 +83,7 @@ class Parts:
     def with_parameters(self, at: int, parameters: bytes) -> Parts:
         """The same with other parameters of a stage."""
         stages = list(self.header.stages)
-        stages[at] = dataclasses.replace(stages[at], params=parameters)
+        stages[at] = stages[at]._replace(params=parameters)
         return self.alter(stages=tuple(stages))
 
     def index(self, stage: int, number: int) -> int:
@@ -116,5 +116,5 @@ class Parts:
     def apply(self, at: int, mask: int) -> Parts:
         """The same with other back ends applied to a section."""
         entries = list(self.header.sections)
-        entries[at] = dataclasses.replace(entries[at], applied=mask)
+        entries[at] = entries[at]._replace(applied=mask)
         return self.alter(sections=tuple(entries))

@@ -65,7 +65,7 @@ def encode_device(array: Any, config: CodecConfig, device: Device) -> bytes:
         wrapped = [pipeline.wrap(s, n, _bytes(device, data)) for s, n, data in sections]
         header = Header(
             array.dtype, array.shape, order, kind, asked, ready.resolved,
-            tuple(pipeline.stage_entries(params)), tuple(entry for entry, _ in wrapped),
+            pipeline.stage_entries(params), tuple(entry for entry, _ in wrapped),
         )  # fmt: skip
         best = pack(header, [blob for _, blob in wrapped])
         if len(best) <= api.TRY_LOSSLESS * array.nbytes:

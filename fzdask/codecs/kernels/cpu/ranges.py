@@ -20,9 +20,10 @@ def finite_range(x: Any, largest: Any) -> tuple[Any, Any]:
     """
     ends = np.array([np.inf, -np.inf], x.dtype)
     _quick_range(x.ctypes.data, x.size, ends)
-    if abs(ends[0]) > largest or abs(ends[1]) > largest:
-        return _careful_range(x, largest)
-    return ends[0], ends[1]
+    low, high = ends.tolist()
+    if -largest <= low and high <= largest:
+        return low, high
+    return _careful_range(x, x.dtype.type(largest))
 
 
 def _fold_range(element):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fzdask.insitu.block import Block, Data
-from fzdask.insitu.copies import BlockPool, host_array, snapshot_encoders
+from fzdask.insitu.copies import host_array, snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.pool import BlockPool
 from fzdask.insitu.stores import Keys, open_store
 
 __all__ = ["FieldSpec", "RunSpec", "make_blocks"]
@@ -95,16 +96,9 @@ def make_blocks(
         array, _ = host_array(name, given)
         layout = run.layout(name, fields[name], start, array)
         encoders = snapshot_encoders(layout, array, run.pool, copy=False)
-        for region, encode in zip(layout.regions, encoders, strict=True):
-            where = ".".join(map(str, region.chunk))
-            blocks.append(
-                Block(
-                    f"{name}/{where}",
-                    name,
-                    layout.block_nbytes,
-                    encode,
-                    layout.key(indices[name], region),
-                    run,
-                )
-            )
+        keys = layout.keys(indices[name])
+        blocks += [
+            Block(block, name, layout.block_nbytes, encode, key, run)
+            for block, encode, key in zip(layout.block_names, encoders, keys, strict=True)
+        ]
     return blocks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,34 +12,9 @@ from fzdask.errors import ConfigError
 from fzdask.insitu.block import Slices
 from fzdask.insitu.blocks import Region, padded_block
 from fzdask.insitu.layout import FieldLayout
+from fzdask.insitu.pool import BlockPool
 
-__all__ = ["BlockPool", "host_array", "is_on_device", "snapshot_encoders"]
-
-
-class BlockPool:
-    """Memory for copies of blocks, used again: no page is touched for the first time twice.
-
-    It holds as much as was in use at once, and gives it back with itself.
-    """
-
-    def __init__(self) -> None:
-        self._free: dict[int, list[NDArray[np.uint8]]] = {}
-        self._lock = threading.Lock()
-        self.nbytes = 0
-
-    def take(self, nbytes: int) -> NDArray[np.uint8]:
-        """Memory of this size, with anything in it."""
-        with self._lock:
-            free = self._free.get(nbytes)
-            if free:
-                return free.pop()
-            self.nbytes += nbytes
-        return np.empty(nbytes, np.uint8)
-
-    def give(self, memory: NDArray[np.uint8]) -> None:
-        """Memory that `take` gave and nobody uses any more."""
-        with self._lock:
-            self._free.setdefault(memory.nbytes, []).append(memory)
+__all__ = ["host_array", "is_on_device", "snapshot_encoders"]
 
 
 def is_on_device(array: Any) -> bool:
@@ -95,6 +69,7 @@ def snapshot_encoders(
         False: the array must not change before its snapshot is stored.
     """
     if copy:
+        pool.reserve(layout.block_nbytes, len(layout.regions))
         return [_copied(layout, region, array, pool) for region in layout.regions]
     return [_borrowed(layout, region, array, pool) for region in layout.regions]
 

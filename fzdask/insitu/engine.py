@@ -194,6 +194,18 @@ class Engine:
                     self.records.add("window", name, None, start, end)
                     self._edge = end
 
+    @contextmanager
+    def holding_up(self, name: str) -> Iterator[None]:
+        """The simulation's thread works for the dump here: no part of the iteration learnt."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            end = time.perf_counter()
+            with self._state.lock:
+                self._state.recorder.exclude(end - start)
+            self.records.add("blocked", name, None, start, end)
+
     def core(self, name: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         """Run work of the simulation on the I/O thread, before any write that has not begun.
 

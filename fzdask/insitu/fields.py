@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.copies import BlockPool, snapshot_encoders
+from fzdask.insitu.copies import snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.pool import BlockPool
 from fzdask.insitu.publication import Publisher
 from fzdask.insitu.step_axes import StepAxes
 

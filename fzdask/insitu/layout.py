@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,14 +69,24 @@ class FieldLayout:
     encoder: Encoder
     gaps: bool
 
-    @property
+    @cached_property
     def block_nbytes(self) -> int:
         """Raw bytes of a whole block."""
         return math.prod(self.block) * self.dtype.itemsize
 
-    def key(self, index: int, region: Region) -> str:
-        """Where the block of a step goes."""
-        return "/".join([self.name, "c", str(index), *map(str, region.chunk)])
+    @cached_property
+    def block_names(self) -> tuple[str, ...]:
+        """What the blocks are called, in the order of the regions; the same in every step."""
+        return tuple(f"{self.name}/{'.'.join(map(str, r.chunk))}" for r in self.regions)
+
+    @cached_property
+    def _places(self) -> tuple[str, ...]:
+        return tuple("/".join(["", *map(str, r.chunk)]) for r in self.regions)
+
+    def keys(self, index: int) -> list[str]:
+        """Where the blocks of a step go, in the order of the regions."""
+        step = f"{self.name}/c/{index}"
+        return [step + place for place in self._places]
 
     def check(self, array: NDArray[Any] | Any) -> None:
         """Refuse an array that differs from the first one of this field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -74,7 +75,7 @@ class State:
         """Next ones last: older snapshots first, then as planned."""
         if not self.sorted:
             self.waiting.sort(key=lambda t: (t.snapshot.number, t.compress_rank), reverse=True)
-            self.ready.sort(key=lambda t: (t.snapshot.number, t.write_rank), reverse=True)
+            self.ready.sort(key=_stored_last)
             self.sorted = True
 
     def has_room(self, task: BlockTask) -> bool:
@@ -90,8 +91,10 @@ class State:
             return
         self.buffered += task.nbytes
         self.counts["buffer peak"] = max(self.counts["buffer peak"], self.buffered)
-        self.ready.append(task)
-        self.sorted = False
+        if self.sorted:  # and so it stays: sorting all that waits after every block is felt
+            bisect.insort(self.ready, task, key=_stored_last)
+        else:
+            self.ready.append(task)
         self.io_turn.notify()
 
     def stored(self, tasks: list[BlockTask]) -> None:
@@ -173,6 +176,11 @@ class State:
         self.counts["stored bytes"] += int(nbytes)
         self.seconds["compress"] += compress
         self.seconds["write"] += write
+
+
+def _stored_last(task: BlockTask) -> tuple[int, int]:
+    """Ascending where tasks are to be stored later and later from the end of a list."""
+    return -task.snapshot.number, -task.write_rank
 
 
 def _died(error: BaseException) -> InSituError:

@@ -20,6 +20,7 @@ from fzdask.insitu.engine import Engine
 from fzdask.insitu.failures import InSituError
 from fzdask.insitu.fields import Fields, checked_encoding
 from fzdask.insitu.gate import Windows
+from fzdask.insitu.late import LateBlock, LateCopies
 from fzdask.insitu.opening import open_catalog
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
@@ -169,6 +170,8 @@ class InSituWriter:
         self._failure: InSituError | None = None
         self._rows: OrderedDict[str, WriteRow] = OrderedDict()
         self._seconds = {"copy": 0.0, "blocked": 0.0}
+        self._late = LateCopies()
+        self._copied_late = 0
         self._skipped = 0
         self._closed = False
         self._finalize = _close_at_exit(self)
@@ -198,7 +201,7 @@ class InSituWriter:
         fields: Mapping[str, Any],
         *,
         coords: Mapping[str, Any] | None = None,
-        copy: bool = True,
+        copy: bool | Literal["late"] = True,
     ) -> None:
         """Hand over a snapshot; returns once it is copied.
 
@@ -215,8 +218,10 @@ class InSituWriter:
             this step.
         coords : mapping of str to number or numpy.datetime64, optional
             Further coordinates of this step, such as the time.
-        copy : bool
+        copy : bool or "late"
             False: the arrays will not change before the step is stored; they are not copied.
+            "late": they will not change before `detach`; what is compressed by then is not
+            copied.
 
         Raises
         ------
@@ -227,6 +232,8 @@ class InSituWriter:
             A step that is no later, a field that changed its shape, an unknown encoding key.
         """
         self._check_usable("write")
+        if copy not in (True, False, "late"):
+            raise ConfigError(f"InSituWriter.write: copy={copy!r} must be True, False or 'late'")
         if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
@@ -243,11 +250,12 @@ class InSituWriter:
                 dim: self._publisher.catalog.check_coordinates(dim, step, coords or {})
                 for dim in dims
             }
-        blocks = [
-            block
-            for name, (array, owned) in arrays.items()
-            for block in self._blocks(name, array, copy and not owned)
-        ]
+        with self._engine.holding_up("copy"):
+            blocks = [
+                block
+                for name, (array, owned) in arrays.items()
+                for block in self._blocks(step, name, array, copy if not owned else False)
+            ]
         copied += time.perf_counter() - start
         self._fields.count(step, dims)
         stored = StoredWrite(self._number, coordinates)
@@ -258,6 +266,27 @@ class InSituWriter:
         )
         snapshot.future.add_done_callback(self._note_failure)
         self._note_cost(name, step, copied, blocked)
+
+    def detach(self, step: int | None = None) -> None:
+        """Call before changing arrays that were written with ``copy="late"``.
+
+        When it returns they may change: what has not been compressed has been copied.
+
+        Parameters
+        ----------
+        step : int, optional
+            Arrays of writes up to this step; default: of all.
+        """
+        start = time.perf_counter()
+        with self._engine.holding_up("copy"):
+            copies = self._late.detach(step)
+        seconds = time.perf_counter() - start
+        self._seconds["copy"] += seconds
+        self._copied_late += sum(copies.values())
+        latest = f"step {max(copies, default=None)}"
+        if latest in self._rows:
+            row = self._rows[latest]
+            self._rows[latest] = row._replace(copy=row.copy + seconds)
 
     def flush(self, timeout: float | None = None) -> None:
         """Barrier: every step written before is stored and visible when this returns.
@@ -344,6 +373,7 @@ class InSituWriter:
             **found,
             "ratio": found.get("raw bytes", 0) / stored if stored else float("nan"),
             "copy seconds": self._seconds["copy"],
+            "blocks copied late": self._copied_late,
             "back-pressure seconds": self._seconds["blocked"],
             "pool bytes": self._fields.pool.nbytes,
             "steps skipped": self._skipped,
@@ -366,19 +396,22 @@ class InSituWriter:
         self._raise_failure()
         return time.perf_counter() - start
 
-    def _blocks(self, name: str, array: Any, copy: bool) -> list[Block]:
+    def _blocks(
+        self, step: int, name: str, array: Any, copy: bool | Literal["late"]
+    ) -> list[Block]:
         layout, index = self._fields[name], self._fields.index(name)
-        encoders = snapshot_encoders(layout, array, self._fields.pool, copy=copy)
+        pool = self._fields.pool
+        if copy == "late":
+            late = [LateBlock(layout, region, array, pool) for region in layout.regions]
+            self._late.add(step, late)
+            encoders = [block.encode for block in late]
+        else:
+            encoders = snapshot_encoders(layout, array, pool, copy=copy)
+        nbytes, sink = layout.block_nbytes, self._sink
+        keys = layout.keys(index)
         return [
-            Block(
-                f"{name}/{'.'.join(map(str, region.chunk))}",
-                name,
-                layout.block_nbytes,
-                encode,
-                layout.key(index, region),
-                self._sink,
-            )
-            for region, encode in zip(layout.regions, encoders, strict=True)
+            Block(block, name, nbytes, encode, key, sink)
+            for block, encode, key in zip(layout.block_names, encoders, keys, strict=True)
         ]
 
     def _note_failure(self, future: Any) -> None:

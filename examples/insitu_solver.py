@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def carry(c, new_c, speed):
 
 
 class Solver:
-    """The state and one step of it."""
+    """The state and one step of it. `insitu_cupy.py` does the same with arrays on a GPU."""
 
     def __init__(self, n: int, wait: float) -> None:
         rng = np.random.default_rng(4)
@@ -81,6 +82,11 @@ class Solver:
         self.tracer = np.sin(x)[:, None, None] * np.cos(x)[:, None] + np.sin(2.0 * x)
         self._spare = [np.empty_like(a) for a in (self.u, self.v, self.tracer)]
         self._wait = wait
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What is dumped."""
+        return {"u": self.u, "v": self.v, "tracer": self.tracer}
 
     def step(self, writer: InSituWriter | None) -> None:
         """React and diffuse, wait for the accelerator, carry the tracer, wait again."""
@@ -97,9 +103,8 @@ class Solver:
             time.sleep(self._wait)  # the accelerator computes
 
 
-def simulate(n: int, steps: int, wait: float, path: Path | None) -> tuple[float, Any, Any]:
-    """Seconds that the steps took, the last dumped fields, and the (closed) writer."""
-    solver = Solver(n, wait)
+def simulate(solver: Any, steps: int, path: Path | None) -> tuple[float, InSituWriter | None]:
+    """Seconds that a step takes in the mean, and the (closed) writer if there is a path."""
     solver.step(None)  # compiled, and pages touched, before time counts
     dims = {"dims": ("z", "y", "x")}
     encoding = {
@@ -107,61 +112,53 @@ def simulate(n: int, steps: int, wait: float, path: Path | None) -> tuple[float,
         "v": {"compressors": FZCodec(abs=BOUNDS["v"]), **dims},
         "tracer": {"compressors": FZCodec(abs=BOUNDS["tracer"]), "step_dim": "tracer_step", **dims},
     }
-    writer = None if path is None else InSituWriter(path, encoding, attrs={"model": "Gray-Scott"})
-    fields: dict[str, np.ndarray] = {}
-    start = time.perf_counter()
-    for step in range(steps):
-        with nullcontext() if writer is None else writer.iteration(step):
-            solver.step(writer)
-        if writer is not None:
-            fields = {"u": solver.u, "v": solver.v}
-            if step % TRACER_EVERY == 0:
-                fields["tracer"] = solver.tracer
-            writer.write(step, fields, coords={"time": 1.0 * step})
+    with nullcontext() if path is None else InSituWriter(path, encoding) as writer:
+        start = time.perf_counter()
+        for step in range(steps):
+            with nullcontext() if writer is None else writer.iteration(step):
+                solver.step(writer)
+            if writer is not None:
+                fields = dict(solver.fields)
+                if step % TRACER_EVERY:
+                    del fields["tracer"]
+                writer.write(step, fields, coords={"time": 1.0 * step})
             if step == 0:  # the first write compiles
                 start = time.perf_counter()
-    seconds = time.perf_counter() - start  # what the simulation notices; the rest is in the end
-    if writer is not None:
-        writer.close()
-    return seconds, {"u": solver.u, "v": solver.v, "tracer": solver.tracer}, writer
+        seconds = time.perf_counter() - start  # what the simulation notices
+    return seconds / (steps - 1), writer
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="16^3, 6 steps")
-    parser.add_argument("--n", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument(
-        "--wait", type=float, default=0.03, help="for the accelerator, twice a step"
-    )
-    parser.add_argument("--out", help="save a picture of the last dump and of who ran when")
-    arguments = parser.parse_args()
-    if arguments.small:
-        arguments.n, arguments.steps, arguments.wait = 16, 6, 0.005
-
+def compare(make: Callable[[], Any], steps: int, repetitions: int, out: str | None) -> None:
+    """Run without and with a dump, by turns; print what it costs, check it, and draw it."""
+    plain, dumped = [], []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "gray-scott.zarr"
-        plain, _, _ = simulate(arguments.n, arguments.steps, arguments.wait, None)
-        with_dump, last, writer = simulate(arguments.n, arguments.steps, arguments.wait, path)
-        # The first step of the run with a dump is not in its time.
-        plain *= (arguments.steps - 1) / arguments.steps
+        for repetition in range(repetitions):
+            plain.append(simulate(make(), steps, None)[0])
+            solver, path = make(), Path(folder) / f"{repetition}.zarr"
+            seconds, writer = simulate(solver, steps, path)
+            dumped.append(seconds)
+        assert writer is not None
+        without, with_dump = float(np.median(plain)), float(np.median(dumped))
         found = writer.statistics
-        overhead = 100 * (with_dump / plain - 1)
-        print(f"{arguments.steps} steps: {plain:.3f} s without a dump")
-        print(f"{with_dump:.3f} s with one in every step: overhead {overhead:.1f} %")
+        print(f"{1e3 * without:.1f} ms a step without a dump")
+        print(
+            f"{1e3 * with_dump:.1f} ms with one: overhead {100 * (with_dump / without - 1):.1f} %"
+        )
         print(f"{found['raw bytes'] / 1e6:.1f} MB dumped, ratio {found['ratio']:.1f}")
         print(f"copied in {found['copy seconds']:.3f} s")
         print(f"waited for room {found['back-pressure seconds']:.3f} s")
         with xr.open_zarr(path, chunks=None) as ds:
-            assert ds.sizes["step"] == arguments.steps
-            assert ds.sizes["tracer_step"] == -(-arguments.steps // TRACER_EVERY)
+            assert ds.sizes["step"] == steps
+            assert ds.sizes["tracer_step"] == -(-steps // TRACER_EVERY)
             for name in ("u", "v"):
+                last = solver.fields[name]
+                last = last.get() if hasattr(last, "get") else last  # from a GPU
                 # Recomputed in float64.
-                worst = float(np.abs(ds[name][-1].values.astype("f8") - last[name]).max())
+                worst = float(np.abs(ds[name][-1].values.astype("f8") - last).max())
                 print(f"{name}: worst error {worst:.3g}, bound {BOUNDS[name]:g}")
                 assert worst <= BOUNDS[name]
-            if arguments.out:
-                picture(ds, writer, arguments.out)
+            if out:
+                picture(ds, writer, out)
 
 
 def picture(ds: xr.Dataset, writer: InSituWriter, path: str) -> None:
@@ -185,6 +182,22 @@ def picture(ds: xr.Dataset, writer: InSituWriter, path: str) -> None:
     plot_gantt(tasks, ax=axes["gantt"], title="the last tenth of the run", labels=False)
     axes["gantt"].set_xlim(0.9 * end, end)
     figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--small", action="store_true", help="16^3, 6 steps, once")
+    parser.add_argument("--size", type=int, default=96, help="points along each axis")
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument(
+        "--wait", type=float, default=0.03, help="for the accelerator, twice a step"
+    )
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--out", help="save a picture of the last dump and of who ran when")
+    given = parser.parse_args()
+    if given.small:
+        given.size, given.steps, given.wait, given.repetitions = 16, 6, 0.005, 1
+    compare(lambda: Solver(given.size, given.wait), given.steps, given.repetitions, given.out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+MISSING = 77
+"""The exit status of an example that needs what is not here; it says what."""
+
 SCRIPTS = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -25,6 +28,8 @@ def test_example(script: Path, tmp_path: Path) -> None:
         timeout=240,
         check=False,
     )
+    if done.returncode == MISSING:
+        pytest.skip(f"{script.name} {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
     assert "bound" in done.stdout
     assert list(tmp_path.iterdir()) == [], "an example leaves no files behind"

@@ -179,13 +179,13 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
     def _submit(
         self, key: str, session: str, number: int, name: str, blocks: Sequence[Block]
     ) -> Snapshot:
+        names = [b.name for b in blocks]
+        order = self._orders.get(frozenset(names))
+        positions = None if order is None else order.positions(names)
         with self._lock:
-            snapshot = self.engine.submit(blocks, name=name)
+            snapshot = self.engine.submit(blocks, name=name, order=positions)
             self._outstanding.append(Outstanding(key, session, number, snapshot))
             late = number <= self._wanted.get(session, -1)
-        order = self._orders.get(frozenset(b.name for b in blocks))
-        if order is not None:
-            self.engine.set_order(snapshot, *order.positions([b.name for b in blocks]))
         self.tracker.snapshot(name)
         if late:  # somebody waits for it since before it was admitted
             self._pressing.submit(self._press)

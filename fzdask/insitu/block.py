@@ -115,6 +115,8 @@ class Snapshot:
         snapshots were submitted; holds the error otherwise. Never cancel it: `Engine.cancel`.
     submitted, stored : float
         `time.perf_counter` of the two moments; `stored` is 0 until then.
+    ordered : bool
+        Whether `set_order` has decided the order: the engine's own plans then leave it alone.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class Snapshot:
         self.tasks = tuple(BlockTask(block, self, i) for i, block in enumerate(blocks))
         self.left = len(self.tasks)
         self.dropped = False
+        self.ordered = False
         self.deadline = float("inf")
         names = {block.name for block in blocks}
         if len(names) != len(self.tasks):
@@ -163,6 +166,7 @@ class Snapshot:
                     f"Snapshot {self.name!r}: set_order({what}=...) must name every position "
                     f"from 0 to {len(self.tasks) - 1} once"
                 )
+        self.ordered = True
         for rank, position in enumerate(compress):
             self.tasks[int(position)].compress_rank = rank
         for rank, position in enumerate(write):

@@ -228,6 +228,7 @@ class Engine:
         *,
         name: str = "",
         on_stored: Callable[[], None] | None = None,
+        order: tuple[Sequence[int], Sequence[int]] | None = None,
     ) -> Snapshot:
         """Hand over the blocks of a snapshot; returns at once.
 
@@ -240,23 +241,27 @@ class Engine:
         on_stored : callable, optional
             Called in the I/O thread when all blocks of this snapshot and of those before it are
             stored, and before its future is done: to make it visible.
+        order : pair of sequences of int, optional
+            As for `set_order`, in force from the first block on.
 
         Raises
         ------
         InSituError
             A thread of the engine has died.
         ConfigError
-            The engine is closed, or two blocks have one name.
+            The engine is closed, two blocks have one name, or an order is no permutation.
         """
         now = time.perf_counter()
         snapshot = Snapshot(name, blocks, on_stored, now)
+        if order is not None:
+            snapshot.set_order(*order)
         state = self._state
         with state.lock:
             self._check_usable("submit")
             self._note_interval(now)
-            order = self._plans.order_for(snapshot)
-            if order is not None:
-                order.apply(snapshot)
+            planned = self._plans.order_for(snapshot)
+            if planned is not None:
+                planned.apply(snapshot)
             elif blocks:
                 state.unplanned.append(snapshot)
                 state.plan_turn.notify()
@@ -278,7 +283,8 @@ class Engine:
     def set_order(self, snapshot: Snapshot, compress: Sequence[int], write: Sequence[int]) -> None:
         """Work the blocks of a snapshot off in these orders (positions as submitted).
 
-        For planners outside the engine. Counts for blocks that have not begun.
+        For planners outside the engine, whose own plans then leave the order alone. Counts for
+        blocks that have not begun.
 
         Raises
         ------

@@ -58,7 +58,10 @@ class BlockOrder:
     busy: Busy
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Give the blocks of a snapshot their ranks and expectations. Hold the lock."""
+        """Give the blocks of a snapshot their ranks and expectations. Hold the lock.
+
+        An order that was handed over from outside (`Snapshot.set_order`) stays as it is.
+        """
         for task, a, b, compress, write, nbytes in zip(
             snapshot.tasks,
             self.compress_rank.tolist(),
@@ -68,7 +71,8 @@ class BlockOrder:
             self.nbytes.tolist(),
             strict=True,
         ):
-            task.compress_rank, task.write_rank = a, b
+            if not snapshot.ordered:
+                task.compress_rank, task.write_rank = a, b
             task.expected_compress, task.expected_write = compress, write
             task.expected_nbytes = int(nbytes)
 

@@ -134,8 +134,13 @@ def test_a_write_that_always_fails_is_reported_with_its_cause(client: Any) -> No
     assert client.gather(submit_snapshot(client, "next", make, {worker: ("next",)}))
 
 
-def test_blocks_go_in_the_order_of_the_scheduler(client: Any) -> None:
+def test_blocks_go_in_the_order_of_the_scheduler(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = addresses(client)[0]
+    # What the scheduler says is said here, and by nobody else.
+    scheduler = client.cluster.scheduler.plugins[FZSchedulerPlugin.name]
+    monkeypatch.setattr(scheduler._coordinator, "orders", dict)
     plugin = plugin_of(client, worker)
     names = [f"b/{i}" for i in range(5)]
     # The engine has an order of its own for blocks that it has seen before.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from engine_cases import PATIENCE, Sink, Source, wait_until
 
+from fzdask.errors import ConfigError
 from fzdask.insitu import Engine, Rules, planning
 from fzdask.insitu.block import Block, Slices
 
@@ -90,6 +91,31 @@ def test_other_blocks_are_planned_from_rates(learnt: Any) -> None:
     assert snapshot.tasks[0].expected_compress == pytest.approx(1.0)
     assert snapshot.tasks[1].expected_compress == pytest.approx(2.0)
     e.flush(PATIENCE)
+
+
+def test_an_order_from_outside_outlasts_the_first_plan_of_new_blocks(learnt: Any) -> None:
+    """Blocks of a new kind are planned after they were submitted: expectations come, ranks stay."""
+    e, _, _ = learnt("johnson")
+    for how in ("submit", "set_order"):
+        source = Source()
+        # Johnson would put the small ones first.
+        blocks = [source.block(f"{how}{i}", nbytes=25 * (i + 1)) for i in range(3)]
+        order = ([2, 0, 1], [1, 2, 0])
+        snapshot = e.submit(blocks, order=order if how == "submit" else None)
+        if how == "set_order":
+            e.set_order(snapshot, *order)
+        with e._state.lock:  # as if it had been planned before the order came, too
+            e._state.unplanned.append(snapshot)
+            e._state.plan_turn.notify()
+        wait_until(lambda tasks=snapshot.tasks: tasks[2].expected_compress is not None)
+        wait_until(lambda: not e._state.unplanned)
+        assert [task.compress_rank for task in snapshot.tasks] == [1, 2, 0]
+        assert [task.write_rank for task in snapshot.tasks] == [2, 0, 1]
+        e.flush(PATIENCE)
+        assert source.encoded == [f"{how}{i}" for i in order[0]]
+    source = Source()
+    with pytest.raises(ConfigError, match="every position from 0 to 1 once"):
+        e.submit(source.blocks(2), order=([0, 0], [0, 1]))
 
 
 def test_iterations_are_forecast_once_they_were_seen() -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ FLAGS = (
 )  # fmt: skip
 POISON = 0xCD
 ORDERS = ("forward", "backward", "shuffled")
+_fibers = threading.Lock()  # those of one grid at a time: all libraries share them
 
 
 def compiler() -> str | None:
@@ -74,9 +76,12 @@ class ShimModule:
             keep.append(_argument(f"{name}, argument {k}", kind, value))
         pointers = (ctypes.c_void_p * max(1, len(keep)))(*(ctypes.addressof(v) for v in keep))
         dims = (ctypes.c_uint * 6)(*_three(grid), *_three(block))
-        failed = getattr(self.library, f"launch_{name}")(dims, (ctypes.c_int * 2)(*how), pointers)
+        with _fibers:
+            launch = getattr(self.library, f"launch_{name}")
+            failed = launch(dims, (ctypes.c_int * 2)(*how), pointers)
+            said = self.library.shim_error().decode() if failed else ""
         if failed:
-            raise RuntimeError(f"{name}: {self.library.shim_error().decode()}")
+            raise RuntimeError(f"{name}: {said}")
 
 
 def _argument(where: str, kind: int, value: Any) -> Any:

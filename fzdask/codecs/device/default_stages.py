@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.codebooks import Coding
 from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.kernels.cpu import codebook
 from fzdask.codecs.kernels.cuda import huffman, lorenzo, outliers, quantize
@@ -43,18 +44,30 @@ class QuantizeOnDevice(DeviceStage):
     of = Quantize
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
+        marked, mask = self.mark(device, data, form, job)
+        return Encoded(marked.data, marked.params, self.compact(device, data, mask))
+
+    def mark(self, device: Device, data: Any, form: Form, job: Job) -> tuple[Encoded, Any]:
+        """All but the sections, and the mask of outliers (None: there are none) for `compact`."""
         width = lattice_width(data, form.bound, job)
-        done = quantize.quantize(device, data, job.forced, width, form.bound, LIMITS[width])
-        sample: Any = Sample(device, done.lattice, None, LIMITS[8])
+        lattice, mask = quantize.quantize_marked(
+            device, data, job.forced, width, form.bound, LIMITS[width]
+        )
+        sample: Any = Sample(device, lattice, None, LIMITS[8])
         factor = 1.0
         if form.dtype.kind == "f":
             sample = Sample(device, data, form.bound, LIMITS[8])
             factor = steps(form.bound)[1]
         job.sample = (sample, factor)
-        sections = {}
-        if done.runs is not None:
-            sections = {"outlier_runs": done.runs, "outliers": done.values.view(np.uint8)}
-        return Encoded(done.lattice, bytes([width]), sections)
+        return Encoded(lattice, bytes([width])), mask
+
+    def compact(self, device: Device, data: Any, mask: Any) -> dict[str, Any]:
+        """Sections of the outliers, which may be made while others go on with the lattice."""
+        if mask is None:
+            return {}
+        bits = data.view(f"u{data.dtype.itemsize}")
+        runs, values = outliers.take_outliers(device, bits, mask)
+        return {"outlier_runs": runs, "outliers": values.view(np.uint8)}
 
     def decode(
         self,
@@ -167,8 +180,18 @@ class HuffmanOnDevice(DeviceStage):
     of = Huffman
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
-        coded: Any = _Symbols(device, data, huffman.count_symbols(device, data))
-        coding = choose_coding(coded, stage.group, job.books)
+        coding = self.choose(device, stage, data, huffman.count_symbols(device, data), job)
+        return self.code(device, stage, data, job, coding)
+
+    def choose(
+        self, device: Device, stage: Any, data: Any, counts: NDArray[np.int64], job: Job
+    ) -> Coding:
+        """The codebook, given how often each symbol occurs; runs are counted on the device."""
+        coded: Any = _Symbols(device, data, counts)
+        return choose_coding(coded, stage.group, job.books)
+
+    def code(self, device: Device, stage: Any, data: Any, job: Job, coding: Coding) -> Encoded:
+        """The payload, in codes of a codebook that has been chosen."""
         book = coding.book
         if coding.bits < 0:
             raise AssertionError("huffman: the chosen codebook cannot code this chunk")

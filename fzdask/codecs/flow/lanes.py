@@ -1,8 +1,9 @@
 """The device's side of a flow: streams, the threads that feed them, and those that wait for them.
 
-One thread launches the tasks and one the copies of each direction (staging takes its time). Each
-stream has a thread that waits for its events in their order, so no worker ever stands still for
-the device.
+Each stream has a thread that launches: a task that waits for a small copy of its own, a range or a
+count, before it can launch the rest holds up its stream alone. Copies have one thread for each
+direction (staging takes its time). Each stream has another thread that waits for its events in
+their order, so no worker ever stands still for the device.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ class Lane:
         self.stream = stream
         self.waiter = ThreadPoolExecutor(1, thread_name_prefix=f"fzdask {name}")
         self.unfinished = 0
+        self.launching = False
         self.last: Task | None = None
 
 
 class Group:
-    """Streams for tasks or copies of one kind, the thread that feeds them, and what is ready."""
+    """Streams for tasks or copies of one kind, the threads that feed them, and what is ready."""
 
     def __init__(self, names: list[str], device: Device, thread: str) -> None:
         self.lanes = [Lane(name, device.take_stream()) for name in names]
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"fzdask {thread}")
+        self.threads = ThreadPoolExecutor(len(names), thread_name_prefix=f"fzdask {thread}")
         self.ready: list[tuple[int, Task]] = []
 
     def choose(self, depth: int) -> Lane | None:
@@ -45,7 +47,7 @@ class Group:
         if not self.ready:
             return None
         _, task = self.ready[0]
-        free = [lane for lane in self.lanes if lane.unfinished < depth]
+        free = [lane for lane in self.lanes if lane.unfinished < depth and not lane.launching]
         for other in task.waits:
             if other.lane in free and other.lane.last is other:
                 return other.lane
@@ -83,7 +85,7 @@ class Lanes:
         """Launch a task that is ready when its turn comes; called with the engine's lock held."""
         group = self.groups[task.kind]
         heapq.heappush(group.ready, (task.sequence, task))
-        group.thread.submit(self._launch_next, group)
+        group.threads.submit(self._launch_next, group)
 
     def leave(self, task: Task) -> None:
         """A task has left its stream, which may have room now; called with the lock held."""
@@ -92,7 +94,7 @@ class Lanes:
         lane.unfinished -= 1
         group = self.groups[task.kind]
         if group.ready:
-            group.thread.submit(self._launch_next, group)
+            group.threads.submit(self._launch_next, group)
 
     def clear(self) -> None:
         """Forget the tasks that are ready; called with the lock held."""
@@ -102,7 +104,7 @@ class Lanes:
     def close(self) -> None:
         """End the threads and hand back the streams, which must be idle."""
         for group in self.groups.values():
-            group.thread.shutdown()
+            group.threads.shutdown()
             for lane in group.lanes:
                 lane.waiter.shutdown()
                 self.device.return_stream(lane.stream)
@@ -118,7 +120,14 @@ class Lanes:
             task.lane = lane
             lane.last = task
             lane.unfinished += 1
-        self.engine.guarded(self._launch, task, lane)
+            lane.launching = True
+        try:
+            self.engine.guarded(self._launch, task, lane)
+        finally:
+            with self.engine.lock:
+                lane.launching = False
+                if group.ready:  # what came while no stream was free to be launched on
+                    group.threads.submit(self._launch_next, group)
 
     def _launch(self, task: Task, lane: Lane) -> None:
         error: BaseException | None = None
@@ -146,6 +155,8 @@ class Lanes:
             event = self.device.record(lane.stream)
         except BaseException as raised:
             error = error or raised
+        with self.engine.lock:
+            lane.launching = False  # before its followers are dispatched, which go behind it
         self.engine.launched(task, event, error)
         lane.waiter.submit(self.engine.guarded, self._await, task, event)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 from fzdask.codecs.kernels.cuda.scan import exclusive_sum
 
-__all__ = ["count_runs", "count_symbols", "decode", "encode"]
+__all__ = ["count_runs", "count_symbols", "decode", "encode", "histogram"]
 
 ALPHABET = 749
 DECODERS = 128  # threads of a decoding block
@@ -19,13 +19,18 @@ MOST_BLOCKS = 8  # for each multiprocessor
 
 def count_symbols(device: Device, residual: Any) -> NDArray[np.int64]:
     """How often each symbol occurs."""
+    return device.download(histogram(device, residual)).astype(np.int64)
+
+
+def histogram(device: Device, residual: Any) -> Any:
+    """How often each symbol occurs, as uint64 still on the device."""
     counts = device.zeros(ALPHABET, np.uint64)
     count = min(blocks(residual.size, 4 * BLOCK), MOST_BLOCKS * device.multiprocessors)
     device.launch(
         "huffman_encode", f"histogram_{suffix(residual.dtype)}", count, BLOCK,
         residual, np.uint64(residual.size), counts,
     )  # fmt: skip
-    return device.download(counts).astype(np.int64)
+    return counts
 
 
 def count_runs(

@@ -11,7 +11,13 @@ from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 from fzdask.codecs.kernels.cuda.outliers import take_outliers
 from fzdask.codecs.kernels.cuda.scan import exclusive_max
 
-__all__ = ["Quantized", "dequantize_floats", "dequantize_integers", "quantize"]
+__all__ = [
+    "Quantized",
+    "dequantize_floats",
+    "dequantize_integers",
+    "quantize",
+    "quantize_marked",
+]
 
 TILE = 8 * BLOCK
 
@@ -43,6 +49,20 @@ def quantize(
     ``forced`` is empty or flags of values that must be outliers. ``limit`` is the greatest
     magnitude on the lattice of floats; integers always fit.
     """
+    lattice, mask = quantize_marked(device, x, forced, width, bound, limit)
+    if mask is None:
+        return Quantized(lattice)
+    return Quantized(lattice, *take_outliers(device, x.view(f"u{x.dtype.itemsize}"), mask))
+
+
+def quantize_marked(
+    device: Device, x: Any, forced: Any, width: int, bound: float, limit: float
+) -> tuple[Any, Any]:
+    """The lattice of :func:`quantize`, and its outliers as a mask, not yet compacted.
+
+    The mask has a bit for each element, 32 in a word, as
+    :func:`fzdask.codecs.kernels.cuda.outliers.take_outliers` reads it; None where there are none.
+    """
     n = x.size
     tiles = blocks(n, TILE)
     lattice = device.empty(n, f"i{width}")
@@ -62,15 +82,13 @@ def quantize(
         lattice, mask, counts, lasts, markers, total,
     )  # fmt: skip
     if not device.download(total)[0]:
-        return Quantized(lattice)
+        return lattice, None
     earlier = exclusive_max(device, markers)
     device.launch(
         "quantize", f"fill_i{width}", tiles, BLOCK,
         lattice, mask, np.uint64(n), counts, lasts, earlier,
     )  # fmt: skip
-    bits = x.view(f"u{x.dtype.itemsize}")
-    runs, values = take_outliers(device, bits, mask)
-    return Quantized(lattice, runs, values)
+    return lattice, mask
 
 
 def dequantize_floats(device: Device, lattice: Any, bound: float, dtype: Any) -> Any:

@@ -1,12 +1,13 @@
-"""Interpolation on a device: decoding only, since what encoding chooses is not made there yet."""
+"""Interpolation on a device; what encoding chooses is chosen by the stage's own code."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.device import interpolate_attempt
 from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.default_stages import (
     QuantizeOnDevice,
@@ -15,13 +16,24 @@ from fzdask.codecs.device.default_stages import (
     geometry,
     put_back,
 )
+from fzdask.codecs.device.interpolate_attempt import DeviceAttempt, FewAttempt, flat_source
 from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cuda import interpolate, lorenzo
 from fzdask.codecs.kernels.cuda.device import Device
+from fzdask.codecs.kernels.cuda.interpolate_reads import Reader
+from fzdask.codecs.kernels.cuda.sampling import Sample
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known
-from fzdask.codecs.stages.interpolate import DIFFERENCES, Interpolate, check_bound
+from fzdask.codecs.stages.interpolate import (
+    DIFFERENCES,
+    Chunk,
+    Interpolate,
+    check_bound,
+    difference_bits,
+    subset_of,
+)
 from fzdask.codecs.stages.interpolate_levels import (
     LARGEST_WHOLE,
+    Attempt,
     Layout,
     cell_widths,
     is_whole,
@@ -29,7 +41,7 @@ from fzdask.codecs.stages.interpolate_levels import (
     unpack_levels,
 )
 from fzdask.codecs.stages.lorenzo import Lorenzo
-from fzdask.codecs.stages.quantize import Quantize
+from fzdask.codecs.stages.quantize import LIMITS, Quantize
 
 __all__ = ["InterpolateOnDevice"]
 
@@ -38,10 +50,14 @@ class InterpolateOnDevice(DeviceStage):
     """``interpolate``."""
 
     of = Interpolate
-    encodes: ClassVar[bool] = False
 
     def encode(self, device: Device, stage: Any, data: Any, form: Form, job: Job) -> Encoded:
-        raise AssertionError("interpolate encodes on the host")
+        kind = FewChunk if data.size <= interpolate_attempt.FEW else DeviceChunk
+        encoded: Encoded = stage.encode_chunk(kind(device, data, form, job))
+        if job.sample is None:  # stages behind this one sample its codes
+            sample: Any = Sample(device, encoded.data, None, LIMITS[8])
+            job.sample = (sample, 1.0)
+        return encoded
 
     def decode(
         self,
@@ -63,6 +79,51 @@ class InterpolateOnDevice(DeviceStage):
         levels = sections.get("levels", np.zeros(0, np.uint8))
         out = _decode(device, data, form, levels.tobytes())
         return put_back(device, out, sections)
+
+
+class DeviceChunk(Chunk):
+    """An array on a device to encode."""
+
+    def __init__(self, device: Device, data: Any, form: Form, job: Job) -> None:
+        super().__init__(data, form, job)
+        self.device = device
+
+    def attempt(self) -> Attempt:
+        return DeviceAttempt(self.device, self.data, self.form, self.job)
+
+    def subset(self, values: Any) -> int:
+        bound = self.form.bound
+        if is_whole(self.form.dtype):
+            values = values.astype(np.float64, copy=False)
+            bound += 0.5  # the lattice of floats of this bound has cells of 2 bound + 1
+        sample: Any = Sample(self.device, values, bound, LIMITS[8])
+        return subset_of(sample, self.form, self.job.forced)
+
+    def difference_bits(self, values: Any, subset: int) -> int:
+        source = flat_source(self.device, values)
+        bits: int = Reader(self.device).run(lambda x: difference_bits(x, self.form, subset), source)
+        return bits
+
+    def differences(self, subset: int) -> Encoded:
+        lattice = QuantizeOnDevice().encode(self.device, None, self.data, self.form, self.job)
+        out = lorenzo.difference(self.device, lattice.data, *geometry(self.form, subset))
+        return Encoded(out, bytes([DIFFERENCES, lattice.params[0], subset]), lattice.sections)
+
+
+class FewChunk(DeviceChunk):
+    """An array of few values: it is looked at, and interpolated, on the host."""
+
+    def attempt(self) -> Attempt:
+        self.host = FewAttempt(self.device, self.data, self.form, self.job)
+        return self.host
+
+    def subset(self, values: Any) -> int:
+        if values is self.data:
+            return super().subset(values)
+        return subset_of(values, self.form, self.host.job.forced)
+
+    def difference_bits(self, values: Any, subset: int) -> int:
+        return difference_bits(values, self.form, subset)
 
 
 def _decode(device: Device, codes: Any, form: Form, packed: bytes) -> Any:

@@ -24,6 +24,8 @@ __all__ = [
     "NegabinaryOnDevice",
     "SignMagnitudeOnDevice",
     "ZigzagOnDevice",
+    "misfit",
+    "read_planes",
 ]
 
 
@@ -88,31 +90,41 @@ class FixedLengthOnDevice(DeviceStage):
         known: Known,
     ) -> Any:
         block, apart = BLOCKS[params[0] & 3], bool(params[0] & APART)
-        present, widths, firsts = (sections.get(n) for n in ("units", "widths", "firsts"))
-        units = -(-form.size // (4 * block))
-        if present is None or widths is None or (firsts is not None) != apart:
-            raise FormatError("fzdask stream: fixed_length without its sections; it is damaged.")
-        if present.size != -(-units // 8) or (units % 8 and present[-1] >> units % 8):
-            raise FormatError(
-                f"fzdask stream: fixed_length with other than {units} units; damaged."
-            )
-        stored = int(np.bitwise_count(present).sum())
-        plane = block // 8
-        if widths.size != 2 * (1 + apart) * stored or data.size % plane:
-            raise FormatError(f"fzdask stream: fixed_length: not {stored} units; damaged.")
-        packed = fixed_length.Planes(
-            data.view(f"u{plane}"),
-            device.upload(np.frombuffer(widths.tobytes(), "<u2")),
-            device.upload(np.zeros(0, np.uint8) if firsts is None else firsts),
-            device.upload(present),
-        )
+        packed = read_planes(device, data, form, params, sections)
         out = fixed_length.unpack(device, packed, form.size, block, apart, form.dtype)
         if out is None:
-            raise FormatError(
-                "fzdask stream: fixed_length: planes or first codes are not as many as said; "
-                "it is damaged."
-            )
+            raise misfit()
         return out
+
+
+def read_planes(
+    device: Device, data: Any, form: Form, params: bytes, sections: dict[str, NDArray[np.uint8]]
+) -> fixed_length.Planes:
+    """The sections of ``fixed_length`` on the device, of the sizes that follow from each other."""
+    block, apart = BLOCKS[params[0] & 3], bool(params[0] & APART)
+    present, widths, firsts = (sections.get(n) for n in ("units", "widths", "firsts"))
+    units = -(-form.size // (4 * block))
+    if present is None or widths is None or (firsts is not None) != apart:
+        raise FormatError("fzdask stream: fixed_length without its sections; it is damaged.")
+    if present.size != -(-units // 8) or (units % 8 and present[-1] >> units % 8):
+        raise FormatError(f"fzdask stream: fixed_length with other than {units} units; damaged.")
+    stored = int(np.bitwise_count(present).sum())
+    plane = block // 8
+    if widths.size != 2 * (1 + apart) * stored or data.size % plane:
+        raise FormatError(f"fzdask stream: fixed_length: not {stored} units; damaged.")
+    return fixed_length.Planes(
+        data.view(f"u{plane}"),
+        device.upload(np.frombuffer(widths.tobytes(), "<u2")),
+        device.upload(np.zeros(0, np.uint8) if firsts is None else firsts),
+        device.upload(present),
+    )
+
+
+def misfit() -> FormatError:
+    """The error for planes that are not as many as their widths say."""
+    return FormatError(
+        "fzdask stream: fixed_length: planes or first codes are not as many as said; it is damaged."
+    )
 
 
 class BitshuffleOnDevice(DeviceStage):

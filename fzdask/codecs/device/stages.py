@@ -17,11 +17,13 @@ from fzdask.codecs.device.default_stages import (
     LorenzoOnDevice,
     QuantizeOnDevice,
 )
+from fzdask.codecs.device.fusion import DeviceFusion
 from fzdask.codecs.device.interpolate_stage import InterpolateOnDevice
 from fzdask.codecs.device.logarithm_stage import LogarithmOnDevice
+from fzdask.codecs.device.speed_fusion import SpeedOnDevice
 from fzdask.codecs.stages.base import ArrayStage, Stage
 
-__all__ = ["device_stages"]
+__all__ = ["device_stages", "fusion_at", "fusion_until"]
 
 _KINDS: tuple[type[DeviceStage], ...] = (
     QuantizeOnDevice,
@@ -36,6 +38,7 @@ _KINDS: tuple[type[DeviceStage], ...] = (
     LogarithmOnDevice,
 )
 _BY_STAGE: dict[type[Stage], DeviceStage] = {kind.of: kind() for kind in _KINDS}
+_FUSIONS: tuple[DeviceFusion, ...] = (SpeedOnDevice(),)
 
 
 def device_stages(chain: Sequence[ArrayStage], *, encode: bool) -> list[DeviceStage] | None:
@@ -43,3 +46,21 @@ def device_stages(chain: Sequence[ArrayStage], *, encode: bool) -> list[DeviceSt
     found = [_BY_STAGE[type(stage)] for stage in chain if type(stage) in _BY_STAGE]
     usable = [stage for stage in found if stage.encodes or not encode]
     return usable if len(usable) == len(chain) else None
+
+
+def fusion_at(chain: Sequence[ArrayStage], at: int) -> tuple[DeviceFusion, int] | None:
+    """The fusion of the stages of a chain from a place on, and of how many."""
+    for fusion in _FUSIONS:
+        for kinds in fusion.chains:
+            if tuple(type(stage) for stage in chain[at : at + len(kinds)]) == kinds:
+                return fusion, len(kinds)
+    return None
+
+
+def fusion_until(chain: Sequence[ArrayStage], end: int) -> tuple[DeviceFusion, int] | None:
+    """The fusion of the stages of a chain before a place, and of how many."""
+    for at in range(end):
+        found = fusion_at(chain, at)
+        if found is not None and at + found[1] == end:
+            return found
+    return None

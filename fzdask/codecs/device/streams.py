@@ -14,7 +14,7 @@ from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.default_stages import decode_fused, fuses
 from fzdask.codecs.device.prepare import flatten, prepare_on_device
-from fzdask.codecs.device.stages import device_stages
+from fzdask.codecs.device.stages import device_stages, fusion_at, fusion_until
 from fzdask.codecs.kernels.cuda.device import Device
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
@@ -82,16 +82,24 @@ def encode_sections(
     sections: list[Section] = []
     chain = pipeline.array_stages
     assert ready.job is not None
-    for at, (stage, kernels) in enumerate(zip(chain, stages, strict=True)):
-        if at + 1 < len(chain) and isinstance(stage, stages[at + 1].absorbs):
-            params.append(b"")  # the next stage gets this one's input
-            continue
-        result = kernels.encode(device, stage, data, form, ready.job)
-        form = stage.form_after(form, result.params)
-        params.append(result.params)
-        for name, section in result.sections.items():
-            sections.append((at, stage.section_names.index(name) + 1, section))
-        data = result.data
+    while len(params) < len(chain):
+        at = len(params)
+        fused = fusion_at(chain, at) if pipeline.fused else None
+        results = None
+        if fused is not None:
+            fusion, count = fused
+            results = fusion.encode(device, chain[at : at + count], data, form, ready.job)
+        if results is None:
+            if at + 1 < len(chain) and isinstance(chain[at], stages[at + 1].absorbs):
+                params.append(b"")  # the next stage gets this one's input
+                continue
+            results = [stages[at].encode(device, chain[at], data, form, ready.job)]
+        for k, result in enumerate(results, at):
+            form = chain[k].form_after(form, result.params)
+            params.append(result.params)
+            for name, section in result.sections.items():
+                sections.append((k, chain[k].section_names.index(name) + 1, section))
+        data = results[-1].data
     sections.append((len(chain) - 1, 0, data.view(np.uint8)))
     return params, sections
 
@@ -163,6 +171,16 @@ def _decode(
     known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
     at = len(chain)
     while at > 0:
+        fused = fusion_until(chain, at)
+        if fused is not None:
+            fusion, count = fused
+            part = slice(at - count, at)
+            done = fusion.decode(
+                device, chain[part], data, forms[part], params[part], sides[part], known
+            )
+            if done is not None:
+                data, at = done, at - count
+                continue
         at -= 1
         kernels, stage, sections = stages[at], chain[at], sides[at]
         given = params[at]

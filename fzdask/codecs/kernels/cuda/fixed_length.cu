@@ -2,9 +2,8 @@
 //
 // Places are in planes: a plane is block / 8 bytes, and all planes are aligned to their size. The
 // first codes of blocks that are kept apart have their own scan of bytes.
+#include "fixed_length.cuh"
 #include "symbols.cuh"
-
-constexpr u32 BLOCKS = 4;  // of a unit
 
 template <u32 SIZE> struct PlaneOf;
 template <> struct PlaneOf<16> {
@@ -16,18 +15,6 @@ template <> struct PlaneOf<32> {
 template <> struct PlaneOf<64> {
   typedef u64 type;
 };
-
-// The width that four bits stand for, and the least of them for a number of bits.
-template <class C> __device__ u32 class_width(u32 code) {
-  if (code <= 12) return code;
-  return sizeof(C) == 4 ? (code - 11) * 8 : 16u << (code - 13);
-}
-template <class C> __device__ u32 class_of(u32 width) {
-  u32 code = width;
-  if (width > 12)
-    for (code = 13; class_width<C>(code) < width;) code++;
-  return code;
-}
 
 __device__ inline u32 bits_in(u64 v) { return 64 - __clzll(static_cast<i64>(v)); }
 

@@ -53,7 +53,8 @@ class SpeedOnDevice(DeviceFusion):
             return None
         subset, quantized, packed = -1, None, None
         if form.dtype.kind == "f" and form.dtype.itemsize >= 4:
-            job.sample = (Sample(device, data, form.bound, LIMITS[8]), steps(form.bound)[1])
+            sample: Any = Sample(device, data, form.bound, LIMITS[8])
+            job.sample = (sample, steps(form.bound)[1])
             subset = second.subset(data, form, job)
             quantized, packed = _in_one_pass(device, data, form, job, subset)
         if quantized is None or packed is None:

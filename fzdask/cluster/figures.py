@@ -81,4 +81,6 @@ def _scheduler_part(dask_scheduler: Any = None) -> Any:
 
 def _worker_part(dask_worker: Any = None) -> Any:
     plugin = hooks.find_worker_plugin(dask_worker)
-    return None if plugin is None else plugin.engine.statistics
+    if plugin is None:
+        return None
+    return {**plugin.engine.statistics, "engines replaced": plugin.replaced}

@@ -91,6 +91,16 @@ class WindowTracker:
             self._inferred = self._engine.iteration(f"after {name}")
             self._inferred.__enter__()
 
+    def move_to(self, engine: Engine) -> None:
+        """Open the gate of another engine from now on."""
+        with self._lock:
+            self._abandon()
+            if self._window is not None:
+                self._window.__exit__(None, None, None)
+                self._window = None
+            self._engine = engine
+            self._update(BETWEEN)
+
     def close(self) -> None:
         """Nothing is to be opened any more."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -28,6 +29,9 @@ MOST_SHOWN = 500
 
 KINDS = 16
 """Kinds of snapshots whose orders are remembered."""
+
+
+log = logging.getLogger("fzdask.cluster")
 
 
 class Outstanding(NamedTuple):
@@ -74,16 +78,33 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         self._orders: OrderedDict[frozenset[str], Order] = OrderedDict()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-prepare")
         self._pressing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-press")
+        self._closing: list[threading.Thread] = []
+        self.replaced = 0
         loop = asyncio.get_running_loop()
-        self.engine: Engine = await loop.run_in_executor(
-            self._preparing, lambda: Engine(self._rules, buffer=self._buffer)
-        )
+        self.engine = await loop.run_in_executor(self._preparing, self._make_engine)
         self.tracker = WindowTracker(self.engine, hooks.slots_of(worker))
         hooks.listen_to_scheduler(
             worker,
             {"fz-order": self._on_order, "fz-books": self._on_books, "fz-press": self._on_press},
         )
         self._ready.set()
+
+    def _make_engine(self) -> Engine:
+        return Engine(self._rules, buffer=self._buffer)
+
+    def _replace_broken(self) -> None:
+        """A new engine for one whose thread has died: what it had is tried again, or reported."""
+        old = self.engine
+        if old.broken is None:
+            return
+        log.error("fzdask: a thread of the engine died; a new one replaces it", exc_info=old.broken)
+        self.engine = self._make_engine()
+        self.tracker.move_to(self.engine)
+        self.replaced += 1
+        # Another of its threads may be in the middle of a write.
+        ending = threading.Thread(target=old.close, kwargs={"cancel": True}, name="fzdask-end")
+        ending.start()
+        self._closing = [t for t in (*self._closing, ending) if t.is_alive()]
 
     async def teardown(self, worker: Any) -> None:
         """Drop what is not stored, and end every thread. Tasks of dropped snapshots run again."""
@@ -95,6 +116,8 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         def close() -> None:
             self.tracker.close()
             self.engine.close(cancel=True)
+            for ending in self._closing:
+                ending.join()
             self._pressing.shutdown(wait=True)
 
         # Not in the event loop: a write in progress ends by itself, and that may take a while.
@@ -137,22 +160,24 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         Raises
         ------
         InSituError
-            It failed, or was cancelled (`CancelledDumpError`).
+            It failed, or was cancelled (`CancelledDumpError`). If a thread of the engine has died
+            the next snapshot finds a new engine.
         """
         await self._ready.wait()
-        blocks = await asyncio.get_running_loop().run_in_executor(self._preparing, make)
+        blocks = await asyncio.get_running_loop().run_in_executor(self._preparing, self._made, make)
         if hooks.is_cancelled(self._worker, key):
             raise CancelledDumpError(f"Snapshot {name!r} was cancelled before it began")
+        engine = self.engine  # of this snapshot: it may be replaced
         snapshot = self._submit(key, session, number, name, blocks)
         try:
             await asyncio.wrap_future(snapshot.future)
         except asyncio.CancelledError:  # the worker is closing
-            self.engine.cancel(snapshot)
+            engine.cancel(snapshot)
             raise
         finally:
             with self._lock:
                 self._outstanding = [o for o in self._outstanding if o.snapshot is not snapshot]
-        profile = SnapshotProfile.of(snapshot, self.engine)
+        profile = SnapshotProfile.of(snapshot, engine)
         hooks.tell_scheduler(
             self._worker, "fz-profile", profile=profile.packed(), intervals=self._intervals()
         )
@@ -161,6 +186,10 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
             if news is not None:
                 hooks.tell_scheduler(self._worker, "fz-books", books=news)
         return profile
+
+    def _made(self, make: Callable[[], Sequence[Block]]) -> Sequence[Block]:
+        self._replace_broken()
+        return make()
 
     def _intervals(self) -> list[list[Any]]:
         """What ran since the last call, for the dashboard; in seconds of the wall clock."""

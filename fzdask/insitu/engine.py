@@ -303,6 +303,11 @@ class Engine:
         return drop(self._state, snapshot)
 
     @property
+    def broken(self) -> BaseException | None:
+        """The error that ended a thread of the engine; it then takes no more snapshots."""
+        return self._state.broken
+
+    @property
     def outstanding(self) -> int:
         """Snapshots submitted and not yet stored."""
         return len(self._state.snapshots)

@@ -88,10 +88,10 @@ def compress(array: Any, **config: Any) -> bytes:
     >>> bool(np.abs(fzdask.decompress(stream).astype("f8") - x).max() <= 1e-3)
     True
     """
-    asked = CodecConfig.from_mapping(config)
+    asked = _config_of(config)
     if type(array) is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
         return bytes(_on_device().compress(array, asked))
-    return encode(check_array(array), asked)
+    return encode(array, asked)
 
 
 def decompress(stream: Any, codebook: str = "own") -> NDArray[Any]:
@@ -254,6 +254,18 @@ def pipeline_of(config: CodecConfig, dtype: np.dtype[Any]) -> Pipeline:
     if len(plain) < len(chain):
         return pipeline
     return Pipeline((stage_by_name(LOGARITHM)(), *chain), pipeline.sections)
+
+
+def _config_of(given: dict[str, Any]) -> CodecConfig:
+    try:
+        return _known_config(**given)
+    except TypeError:  # something that cannot be remembered, such as preserve=[...]
+        return CodecConfig.from_mapping(given)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _known_config(**given: Any) -> CodecConfig:
+    return CodecConfig.from_mapping(given)
 
 
 def _within_bound(

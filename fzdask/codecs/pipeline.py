@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs import composition
 from fzdask.codecs.codebooks import Codebook, SharedBooks
+from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.registry import built_in, fusions, known_names, stage_by_code
@@ -27,7 +28,7 @@ SECTION_NBYTES_PER_ELEMENT = 16
 SECTION_NBYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """What one step of encoding gives: one array stage, or several as one kernel.
 
@@ -416,6 +417,6 @@ def _with_form(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
             f"fzdask stream: the main section has {data.size} bytes instead of "
             f"{form.size * form.dtype.itemsize}; it is damaged."
         )
-    if data.ctypes.data % max(form.dtype.alignment, 4):
+    if address(data) % max(form.dtype.alignment, 4):
         data = data.copy()
     return data.view(form.dtype) if form.dtype.itemsize > 1 else data

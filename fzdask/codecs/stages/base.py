@@ -95,7 +95,7 @@ class Known:
     book: Codebook | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Encoded:
     """What a stage gives: its main output, parameters for decoding, named side sections."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fixed_length, zigzag
+from fzdask.codecs.kernels.cpu.scratch import scratch
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
 from fzdask.errors import ConfigError, FormatError
 
@@ -158,8 +159,8 @@ class Room:
         """Enough for any codes; pages are touched only as it fills."""
         units = -(-size // (4 * block))
         return cls(
-            np.empty(units * 4 * block * itemsize + fixed_length.SLACK, np.uint8),
-            np.empty((1 + apart) * units + 2, np.uint16),
+            scratch(units * 4 * block * itemsize + fixed_length.SLACK, np.uint8),
+            scratch((1 + apart) * units + 2, np.uint16),
             np.zeros(-(-units // 8), np.uint8),
         )
 
@@ -168,9 +169,9 @@ def packed(params: bytes, room: Room, at: int, used: int) -> Encoded:
     """What the stage gives of as many bytes of planes and width entries."""
     sections: dict[str, Section] = {
         "units": room.present,
-        "widths": room.heads[:used].view(np.uint8).copy(),
+        "widths": room.heads[:used].view(np.uint8),
     }
-    return Encoded(room.planes[:at].copy(), params, sections)
+    return Encoded(room.planes[:at], params, sections)
 
 
 def checked_sections(

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
+from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
+from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
 from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
 from fzdask.codecs.stages.fusion import Fusion
@@ -22,7 +24,7 @@ from fzdask.errors import FormatError
 __all__ = ["QuantizeToFixedLength"]
 
 WIDTH = 4  # bytes of the lattice that the kernel takes
-MOST_KEPT = 1 << 23  # values for which a thread keeps its room
+SIGNS = {4: np.uint32(1 << 31), 8: np.uint64(1 << 63)}
 
 
 class QuantizeToFixedLength(Fusion):
@@ -47,14 +49,15 @@ class QuantizeToFixedLength(Fusion):
         job.sample = (data, inv)
         subset = lorenzo.subset(data, form, job)
         strides, spans = axes_geometry(form.shape, subset)
-        room, runs, values, part = _scratch(data.size, data.dtype)
+        room = Room.of(data.size, WIDTH, last.block, apart=False)
+        runs, values = reserve(data.size + 32, np.uint8), reserve(data.size, job.bits.dtype)
+        part = np.empty(TILE, data.dtype)
         state = np.zeros(outliers.STATE, np.int64)
-        sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
         at, used = fused_speed.encode(
-            data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
-            step, form.bound, LIMITS[WIDTH], *cheap_rule(form.bound, inv),
-            strides, spans, *_buffers(strides, spans), room.planes, room.heads,
-            room.present, state, runs, values,
+            address(data.view(np.uint8)), data.size, part, part.view(job.bits.dtype),
+            SIGNS[data.itemsize], job.forced, inv, step, form.bound, LIMITS[WIDTH],
+            *cheap_rule(form.bound, inv), strides, spans, *_buffers(strides, spans), room.planes,
+            room.heads, room.present, state, runs, values,
         )  # fmt: skip
         sections: dict[str, Section] = {}
         if state[outliers.VALUES]:
@@ -85,7 +88,7 @@ class QuantizeToFixedLength(Fusion):
         strides, spans = axes_geometry(form.shape, params[1][0])
         out = np.empty(form.size, form.dtype)
         fused_speed.decode(
-            data.ctypes.data, data.size, heads, present, steps(form.bound)[0], strides, spans,
+            address(data), data.size, heads, present, steps(form.bound)[0], strides, spans,
             *_buffers(strides, spans), out,
         )  # fmt: skip
         _put_outliers_back(out, sections[0])
@@ -93,27 +96,6 @@ class QuantizeToFixedLength(Fusion):
 
 
 _kept = threading.local()
-
-
-def _scratch(
-    size: int, dtype: np.dtype[Any]
-) -> tuple[Room, NDArray[np.uint8], NDArray[Any], NDArray[Any]]:
-    """Room for any output of so many values: planes and so on, outlier runs and bits, a tile.
-
-    A thread keeps what it used last, since the pages of fresh memory cost as much as coding.
-    """
-    made: Any = getattr(_kept, "scratch", None)
-    if made is None or made[0] < size or made[1] != dtype:
-        room = Room.of(size, WIDTH, FixedLength().block, apart=False)
-        runs = np.empty(size + 32, np.uint8)
-        values = np.empty(size, f"<u{dtype.itemsize}")
-        made = size, dtype, room, runs, values, np.empty(TILE, dtype)
-        if size <= MOST_KEPT:
-            _kept.scratch = made
-    _, _, room, runs, values, part = made
-    units = -(-size // (4 * FixedLength().block))
-    present = np.zeros(-(-units // 8), np.uint8)  # not kept: it becomes a section as it is
-    return Room(room.planes, room.heads, present), runs, values, part
 
 
 def _buffers(strides: NDArray[np.int64], spans: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:

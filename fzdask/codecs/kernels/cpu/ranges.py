@@ -7,7 +7,16 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fzdask.codecs.kernels.cpu.vectors import F32, F64, I64, copy_bytes, load, step, store
+from fzdask.codecs.kernels.cpu.vectors import (
+    F32,
+    F64,
+    I64,
+    address,
+    copy_bytes,
+    load,
+    step,
+    store,
+)
 
 _LANES = 64  # independent minima: a select per lane vectorises where a single minimum cannot
 _STEP = 128  # values of one turn of the quick loop: enough chains for the latency of a minimum
@@ -19,7 +28,7 @@ def finite_range(x: Any, largest: Any) -> tuple[Any, Any]:
     ``x`` is a flat, contiguous array of float32 or float64.
     """
     ends = np.array([np.inf, -np.inf], x.dtype)
-    _quick_range(x.ctypes.data, x.size, ends)
+    _quick_range(address(x.view(np.uint8)), x.size, ends)
     low, high = ends.tolist()
     if -largest <= low and high <= largest:
         return low, high
@@ -57,20 +66,20 @@ def _fold_range_f8(typingctx, address, turns, lows, highs):
 
 
 @njit(nogil=True, cache=True)
-def _quick_range(address, n, ends):
-    """Ends of n values at an address, infinities included; ``ends`` are to be +inf, -inf."""
+def _quick_range(place, n, ends):
+    """Ends of n values at a place, infinities included; ``ends`` are to be +inf, -inf."""
     lows = np.full(_STEP, np.inf, ends.dtype)
     highs = np.full(_STEP, -np.inf, ends.dtype)
     rest = np.full(_STEP, np.nan, ends.dtype)
     low, high, last = lows.ctypes.data, highs.ctypes.data, rest.ctypes.data
     whole = np.int64(n // _STEP)
     done = whole * _STEP * ends.itemsize
-    copy_bytes(address + done, last, n * ends.itemsize - done)
+    copy_bytes(place + done, last, n * ends.itemsize - done)
     if ends.itemsize == 8:
-        _fold_range_f8(address, whole, low, high)
+        _fold_range_f8(place, whole, low, high)
         _fold_range_f8(last, 1, low, high)
     else:
-        _fold_range_f4(address, whole, low, high)
+        _fold_range_f4(place, whole, low, high)
         _fold_range_f4(last, 1, low, high)
     for j in range(_STEP):
         ends[0] = min(ends[0], lows[j])

@@ -139,7 +139,7 @@ class ChunkOnDevice:
         split = self._marked() + 1
         state, values, marked = (flow.data(name=n) for n in ("state", "lattice", "marked"))
         predicted, residual, counts = (flow.data(name=n) for n in ("state", "residual", "counts"))
-        chosen, outliers = flow.data(name="codebook"), flow.data(name="outliers")
+        chosen, outliers = flow.data(name="chosen"), flow.data(name="outliers")
         sides, main = flow.data(name="side sections"), flow.data(name="main section")
 
         def add(function: Any, reads: Any, writes: Any, name: str, place: Any = "device") -> None:

@@ -217,6 +217,8 @@ class Engine:
     def _note_launched(self, task: Task, error: BaseException | None) -> None:
         if self.timeline is None or self.device is None or error is not None:
             return
+        if task.kind != "task" and not task.nbytes:  # an object that passed as it is
+            return
         if task.began is not None and task.event is not None and task.lane is not None:
             start, end = self.device.when(task.began), self.device.when(task.event)
             self.timeline.add(Span.of(task, task.lane.name, start, end, task.error))

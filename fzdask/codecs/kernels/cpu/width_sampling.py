@@ -3,11 +3,15 @@
 import numpy as np
 from numba import njit
 
+from fzdask.codecs.kernels.cpu.block_steps import (
+    BLOCK,
+    LIMIT,
+    lattice_f4,
+    lattice_f8,
+    magnitudes,
+    subtract_from,
+)
 from fzdask.codecs.kernels.cpu.symbols import exponent
-
-BLOCK = 16
-MOST_AXES = 4
-_LIMIT = 2.0**30
 
 
 @njit(nogil=True, cache=True)
@@ -46,6 +50,8 @@ def narrowest_axes(x, forced, shape, inv, blocks):
     blocks = min(blocks, count)
     q = np.empty(subsets * BLOCK, np.int32)
     planes = np.zeros(subsets, np.int64)
+    base, rows = np.int64(x.ctypes.data), np.int64(q.ctypes.data)
+    real = x.dtype.type(0.5) != 0  # a lattice has no halves
     random = np.uint64(1)
     taken = 0
     for k in range(blocks):
@@ -55,13 +61,16 @@ def narrowest_axes(x, forced, shape, inv, blocks):
         at = (first + start + np.int64((random >> np.uint64(33)) % np.uint64(room))) * BLOCK
         good = True
         for b in range(subsets):
-            place = at - before[b]
-            row = b * BLOCK
-            for j in range(BLOCK):
-                r = np.rint(np.float64(x[place + j]) * inv)
-                inside = np.abs(r) <= _LIMIT  # False for NaN
-                good &= inside
-                q[row + j] = np.int32(r if inside else 0.0)
+            place, row = at - before[b], rows + 4 * BLOCK * b
+            if real and x.itemsize == 4:
+                good &= lattice_f4(base + 4 * place, inv, row)
+            elif real:
+                good &= lattice_f8(base + 8 * place, inv, row)
+            else:
+                for j in range(BLOCK):
+                    r = np.rint(np.float64(x[place + j]) * inv)
+                    good &= np.abs(r) <= LIMIT
+                    q[b * BLOCK + j] = np.int32(r)
             if forced.size:
                 for j in range(BLOCK):
                     good &= forced[place + j] == 0
@@ -71,16 +80,10 @@ def narrowest_axes(x, forced, shape, inv, blocks):
             bit = 1 << a
             for b in range(subsets):
                 if b & bit:
-                    near, far = (b ^ bit) * BLOCK, b * BLOCK
-                    for j in range(BLOCK):
-                        q[far + j] = q[near + j] - q[far + j]
+                    subtract_from(rows + 4 * BLOCK * (b ^ bit), rows + 4 * BLOCK * b)
         taken += 1
         for b in range(subsets):
-            top = np.int32(0)
-            for j in range(BLOCK):
-                r = q[b * BLOCK + j]
-                top |= (r << 1) ^ (r >> 31)
-            planes[b] += exponent(2 * (np.int64(top) & 0xFFFFFFFF) + 1)
+            planes[b] += exponent(2 * magnitudes(rows + 4 * BLOCK * b) + 1)
     if taken == 0:
         return subsets - 1
     best = 0

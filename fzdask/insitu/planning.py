@@ -10,13 +10,13 @@ import time
 import traceback
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fzdask.insitu.block import Snapshot
+from fzdask.insitu.block import BlockTask, Snapshot
 from fzdask.insitu.iteration import Expectation
 from fzdask.insitu.state import State
 from fzdask.scheduling.model import Busy, Job
@@ -41,6 +41,12 @@ ITERATIONS = 8
 
 STALE = 0.05
 """A plan is made anew when durations or busy time have changed by this share."""
+
+WITHOUT_PAUSE = 8
+"""Blocks that are learnt from, or predicted, without a pause: some 0.2 ms of Python."""
+
+PAUSE = 50e-6
+"""Seconds: enough for a thread that waits to wake up and take the lock."""
 
 LONGEST_WAIT = 1.0
 """Seconds after which the planner no longer waits for the simulation to be idle."""
@@ -154,7 +160,7 @@ class PlanningThread:
         state.seconds["planning"] += time.perf_counter() - began
 
     def _learn(self, snapshot: Snapshot) -> None:
-        for task in snapshot.tasks:
+        for task in _politely(snapshot.tasks):
             self.predictor.record_block(
                 task.block.name,
                 field=task.block.field,
@@ -178,7 +184,7 @@ class PlanningThread:
         state, rules = self._state, self._state.rules
         found = [
             self.predictor.predict_block(t.block.name, t.block.raw_nbytes, t.block.field)
-            for t in snapshot.tasks
+            for t in _politely(snapshot.tasks)
         ]
         if not found or any(f is None for f in found):
             return
@@ -225,6 +231,18 @@ class PlanningThread:
             _repeated(one.background, length, times),
             times * length,
         )
+
+
+def _politely(tasks: Sequence[BlockTask]) -> Iterator[BlockTask]:
+    """The tasks one by one, with pauses that let other threads have Python's global lock.
+
+    Who computes without a pause keeps it for milliseconds from the compression thread, and from
+    the simulation.
+    """
+    for k, task in enumerate(tasks, 1):
+        yield task
+        if k % WITHOUT_PAUSE == 0:
+            time.sleep(PAUSE)
 
 
 def _repeated(

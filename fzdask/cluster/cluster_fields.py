@@ -85,6 +85,7 @@ class ClusterFields(StepAxes):
         if encoding.get("chunks") is None and encoding.get("shards") is None:
             encoding["chunks"] = default_block(array.chunks, whole.dtype.itemsize)
         dims = self._dims(name, given, array.ndim)
+        self.check_dims(name, dims, whole.shape)
         layout = field_layout(name, whole, encoding, dims, self._share)
         check_chunks(name, array.chunks, layout.block)
         done = self._counts.get(layout.step_dim, 0)
@@ -95,7 +96,6 @@ class ClusterFields(StepAxes):
                 "NaN to mark the steps without it; write it from the first step on, or give "
                 "fill_value= or its own step_dim= in encoding"
             )
-        self._check_sizes(name, dims, whole.shape)
         with self._publisher.lock:
             catalog.add_field(layout)
             for dim in getattr(given, "dims", ()):
@@ -107,18 +107,6 @@ class ClusterFields(StepAxes):
         self._layouts[name] = layout
         self._blocks[name] = layout.block
         self.specs[name] = FieldSpec({**encoding, "shape": whole.shape}, dims)
-
-    def _check_sizes(self, name: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
-        """Refuse what xarray could not open: one dimension of two lengths."""
-        for other, document in self._publisher.catalog.documents.items():
-            known = zip(document["dimension_names"], document["shape"], strict=True)
-            sizes = {dim: n for dim, n in known if dim is not None}
-            for dim, n in zip(dims, shape, strict=True):
-                if other != name and sizes.get(dim, n) != n:
-                    raise ConfigError(
-                        f"ClusterWriter: {dim!r} has length {n} in {name!r} and {sizes[dim]} in "
-                        f"{other!r}; name the axes otherwise: dims= in the encoding"
-                    )
 
     def _dims(self, name: str, given: Any, ndim: int) -> tuple[str, ...]:
         own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
+from fzdask.cluster.bandwidth import BandwidthEstimate, Write
 from fzdask.cluster.profiles import Order, SnapshotProfile
 from fzdask.scheduling.model import Job, Storage, Worker
 from fzdask.scheduling.plan_record import Plan
@@ -34,11 +36,18 @@ class Coordinator:
     Parameters
     ----------
     storage : Storage, optional
-        Bandwidth that the workers share. Without, each worker is planned alone.
+        Bandwidth that the workers share. Default: estimated from their writes (`observe`); until
+        there is an estimate each worker is planned alone.
+    shared : {"all", "node"}
+        Where it is estimated: whether all workers share one or those of each node.
     """
 
-    def __init__(self, storage: Storage | None = None) -> None:
-        self._storage = storage
+    def __init__(
+        self, storage: Storage | None = None, shared: Literal["all", "node"] = "all"
+    ) -> None:
+        self._given = storage
+        self._shared = shared
+        self._estimate = BandwidthEstimate()
         self._profiles: dict[str, SnapshotProfile] = {}
         self._nodes: dict[str, str] = {}
         self._planned: dict[str, tuple[float, float, int]] = {}
@@ -49,6 +58,21 @@ class Coordinator:
     def profiles(self) -> Mapping[str, SnapshotProfile]:
         """The latest of every worker."""
         return self._profiles
+
+    @property
+    def storage(self) -> Storage | None:
+        """The storage as it is planned with: given, estimated, or not known yet."""
+        if self._given is not None:
+            return self._given
+        found = self._estimate.bandwidths
+        if not found:
+            return None
+        # Of nodes the typical one: the model has one number for all of them.
+        return Storage(float(np.median(list(found.values()))), self._shared)
+
+    def observe(self, worker: str, node: str, writes: Iterable[Write]) -> None:
+        """Note when a worker stored how much: bandwidths are estimated from it."""
+        self._estimate.add("" if self._shared == "all" else node, worker, writes)
 
     def record(self, worker: str, node: str, profile: SnapshotProfile) -> bool:
         """Note what a snapshot took; whether it is time to plan: all workers have told."""
@@ -66,6 +90,7 @@ class Coordinator:
         self._nodes.pop(worker, None)
         self._planned.pop(worker, None)
         self._fresh.discard(worker)
+        self._estimate.forget(worker)
 
     def orders(self) -> dict[str, Order]:
         """The order for every worker whose blocks now take other times than when last planned."""
@@ -88,9 +113,10 @@ class Coordinator:
             for b in profile.blocks
         ]
         workers = [Worker(w, p.busy, nodes[w]) for w, p in profiles.items()]
-        self.last = plan(jobs, workers, METHOD, storage=self._storage)
+        storage = self.storage
+        self.last = plan(jobs, workers, METHOD, storage=storage)
         # With a shared storage everybody's order depends on everybody's blocks.
-        told = list(profiles) if self._storage is not None else changed
+        told = list(profiles) if storage is not None else changed
         return {worker: _order(self.last, worker) for worker in told}
 
     def _changed(self, worker: str, profile: SnapshotProfile) -> bool:

@@ -7,11 +7,12 @@ import logging
 from collections import deque
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from distributed import SchedulerPlugin
 
 from fzdask.cluster import hooks
+from fzdask.cluster.bandwidth import Write
 from fzdask.cluster.books import Library
 from fzdask.cluster.coordination import Coordinator
 from fzdask.cluster.page import History, PageHandler
@@ -46,8 +47,8 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
     buffer : int or str
         Bytes of encoded blocks that may wait to be stored, per worker.
     storage_bandwidth : int or str, optional
-        Bytes per second ("2GB") that the writes of all workers share; orders are then planned
-        for all together. Default: each worker is planned for itself.
+        Bytes per second ("2GB") that the writes of all workers share; orders are planned for all
+        together. Default: estimated from the writes.
     storage_shared : {"all", "node"}
         Whether all workers share that bandwidth or those of each node.
     share_codebooks : bool
@@ -68,7 +69,7 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         *,
         buffer: int | str = "256MiB",
         storage_bandwidth: int | str | None = None,
-        storage_shared: str = "all",
+        storage_shared: Literal["all", "node"] = "all",
         share_codebooks: bool = True,
     ) -> None:
         rules = rules or Rules(windows="marked")
@@ -79,10 +80,15 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
                 "are followed), 'priority' or 'always'"
             )
         parse_bytes(buffer, "FZSchedulerPlugin: buffer")
+        if storage_shared not in ("all", "node"):
+            raise ConfigError(
+                f"FZSchedulerPlugin: storage_shared={storage_shared!r} must be 'all' or 'node'"
+            )
+        self._shared = storage_shared
         self._storage = None
         if storage_bandwidth is not None:
             who = "FZSchedulerPlugin: storage_bandwidth"
-            self._storage = Storage(float(parse_bytes(storage_bandwidth, who)), storage_shared)  # type: ignore[arg-type]
+            self._storage = Storage(float(parse_bytes(storage_bandwidth, who)), storage_shared)
         self._rules = rules
         self._buffer = buffer
         self._share = share_codebooks
@@ -97,7 +103,7 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
     async def start(self, scheduler: Any) -> None:
         """Listen to the workers, and install their plugin."""
         self._scheduler = scheduler
-        self._coordinator = Coordinator(self._storage)
+        self._coordinator = Coordinator(self._storage, self._shared)
         self._task_order = TaskOrder()
         self._library = Library()
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="fzdask-coordinate")
@@ -166,6 +172,9 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         found: dict[str, Any] = {**self.counts, "workers": len(self._coordinator.profiles)}
         if stored:
             found["ratio"] = f"{raw / stored:.2f}"
+        storage = self._coordinator.storage
+        if storage is not None:
+            found["storage bandwidth"] = f"{storage.bandwidth / 1e6:.4g} MB/s"
         plan = self._coordinator.last
         if plan is not None:
             found["planned overhead"] = f"{plan.overhead:.1%}"
@@ -195,6 +204,16 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
             }
         )
         node = hooks.node_of(self._scheduler, worker)
+        sizes = {b.name: b.nbytes for b in unpacked.blocks}
+        self._coordinator.observe(
+            worker,
+            node,
+            [
+                Write(start, end, sizes[name])
+                for name, machine, _, start, end in intervals
+                if machine == "background" and name in sizes
+            ],
+        )
         self._plan_again |= self._coordinator.record(worker, node, unpacked)
         if self._plan_again and not self._planning_tasks:
             task = asyncio.get_running_loop().create_task(self._plan_while_asked())

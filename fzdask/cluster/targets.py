@@ -6,7 +6,7 @@ import os
 import pickle
 from typing import Any
 
-from zarr.storage import MemoryStore, ZipStore
+from zarr.storage import MemoryStore, WrapperStore, ZipStore
 
 from fzdask.errors import ConfigError
 from fzdask.insitu.stores import open_store
@@ -25,10 +25,13 @@ def reachable(target: Any) -> Any:
     if isinstance(target, str | os.PathLike) and "://" not in str(target):
         target = os.path.abspath(target)
     store = MemoryStore(target) if isinstance(target, dict) else open_store(target)
-    if isinstance(store, MemoryStore | ZipStore):
+    within = store
+    while isinstance(within, WrapperStore):
+        within = within._store
+    if isinstance(within, MemoryStore | ZipStore):
         store.close()
         raise ConfigError(
-            f"ClusterWriter: workers cannot write to a {type(store).__name__}: each would have a "
+            f"ClusterWriter: workers cannot write to a {type(within).__name__}: each would have a "
             "copy of its own; give a directory or a URL that all of them see"
         )
     try:

@@ -71,14 +71,17 @@ class Fields(StepAxes):
         Raises
         ------
         ConfigError
-            Another shape or dtype than before, a bad encoding, a field that comes too late.
+            Another shape or dtype than before, a bad encoding, a field that comes too late, a
+            dimension of two lengths.
         """
         layout = self._layouts.get(name)
         if layout is not None:
             layout.check(array)
             return
         encoding = self._encoding.get(name, {})
-        layout = field_layout(name, array, encoding, self._dims(name, given, array), self._share)
+        dims = self._dims(name, given, array)
+        self.check_dims(name, dims, tuple(encoding.get("shape") or array.shape))
+        layout = field_layout(name, array, encoding, dims, self._share)
         done = self._counts.get(layout.step_dim, 0)
         catalog = self._publisher.catalog
         if done and name not in catalog.documents and not layout.gaps:

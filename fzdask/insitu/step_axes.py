@@ -39,6 +39,32 @@ class StepAxes:
         dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
         return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
 
+    def check_dims(self, name: str, dims: Sequence[str], shape: Sequence[int]) -> None:
+        """Refuse what xarray could not open: one name for two axes, or for two lengths.
+
+        Raises
+        ------
+        ConfigError
+            It says which arrays.
+        """
+        step_dim = str(self._encoding.get(name, {}).get("step_dim", "step"))
+        of_steps = {step_dim, *self._publisher.catalog.axes}
+        for dim in dims:
+            if dim in of_steps or list(dims).count(dim) > 1:
+                raise ConfigError(
+                    f"{self.who}: {name!r} has the axes {tuple(dims)}, and {dim!r} stands for two, "
+                    f"those of steps ({', '.join(sorted(of_steps))}) among them; give each axis "
+                    "its own name: dims= or step_dim= in encoding"
+                )
+        for other, document in self._publisher.catalog.documents.items():
+            sizes = dict(zip(document["dimension_names"] or (), document["shape"], strict=False))
+            for dim, n in zip(dims, shape, strict=True):
+                if other != name and sizes.get(dim, n) != n:
+                    raise ConfigError(
+                        f"{self.who}: {dim!r} has length {n} in {name!r} and {sizes[dim]} in "
+                        f"{other!r}; name the axes otherwise: dims= in encoding"
+                    )
+
     def step_dims(self, step: int, names: Mapping[str, Any]) -> list[str]:
         """The dimensions that grow with this step.
 

@@ -238,7 +238,7 @@ class RateLimitedStore(WrapperStore[Store]):
                 f"RateLimitedStore: bandwidth={bandwidth!r} must be positive (bytes per second), "
                 f"latency={latency!r} not negative (seconds)"
             )
-        super().__init__(open_store(store))
+        super().__init__(store if isinstance(store, Store) else open_store(store))
         self.bandwidth = bandwidth
         self.latency = latency
         self._free = 0.0

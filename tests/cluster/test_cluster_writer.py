@@ -140,11 +140,17 @@ def test_an_error_within_the_block_is_kept(client: Any, tmp_path: Path) -> None:
         w.write(1, {"t": field(1)})
 
 
+class Unpicklable(WrapperStore[Any]):
+    def __reduce__(self) -> Any:
+        raise TypeError("holds a lock")
+
+
 def test_what_is_refused(client: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="copy of its own"):
-        ClusterWriter(client, {})
+    for in_this_process in ({}, RateLimitedStore({}, 1e6)):
+        with pytest.raises(ConfigError, match="copy of its own"):
+            ClusterWriter(client, in_this_process)
     with pytest.raises(ConfigError, match="cannot be pickled"):
-        ClusterWriter(client, RateLimitedStore(tmp_path / "limited", 1e6))
+        ClusterWriter(client, Unpicklable(LocalStore(tmp_path / "local")))
     with pytest.raises(ConfigError, match="max_outstanding"):
         ClusterWriter(client, tmp_path / "r", max_outstanding=0)
     with ClusterWriter(client, tmp_path / "r", ENCODING) as w:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,14 @@ def test_rate_limited_store_holds_what_is_written() -> None:
     check_steps(inner, range(2))
     with pytest.raises(ConfigError, match="must be positive"):
         RateLimitedStore({}, bandwidth=0.0)
+
+
+def test_rate_limited_store_can_be_pickled(tmp_path: Path) -> None:
+    store = RateLimitedStore(tmp_path / "run.zarr", bandwidth=1e9, latency=1e-4)
+    copy = pickle.loads(pickle.dumps(store))
+    assert (copy.bandwidth, copy.latency) == (1e9, 1e-4)
+    write_steps(copy, range(2))
+    check_steps(store, range(2))
 
 
 def test_keys_are_replaced_as_a_whole(tmp_path: Path) -> None:

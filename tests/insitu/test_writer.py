@@ -395,6 +395,35 @@ def test_bad_writes_name_the_remedy() -> None:
         w.write(3, {"x": smooth(0)})
 
 
+def test_one_dimension_of_two_lengths_is_refused_before_anything_is_written() -> None:
+    """xarray could not open the store: the second field is named, and the first is not written."""
+    store: dict[str, Any] = {}
+    encoding = {
+        "a": {"dims": ("y", "x")},
+        "b": {"dims": ("y", "z")},
+        "c": {"dims": ("y", "y")},
+        "d": {"dims": ("w", "step")},
+        "e": {"dims": ("v", "u"), "step_dim": "u"},
+    }
+    a, b = np.zeros((4, 8)), np.zeros((5, 8))
+    with InSituWriter(store, encoding, coords={"z": np.arange(8.0)}) as w:
+        with pytest.raises(ConfigError, match="'y' has length 5 in 'b' and 4 in 'a'"):
+            w.write(0, {"a": a, "b": b})
+        with pytest.raises(ConfigError, match="'z' has length 7 in 'b' and 8 in 'z'"):
+            w.write(0, {"a": a, "b": b[:4, :7]})
+        for name in ("c", "d", "e"):
+            with pytest.raises(ConfigError, match="stands for two"):
+                w.write(0, {name: np.zeros((4, 4))})
+        assert not any("/c/" in key and not key.startswith("z/") for key in store)
+        w.write(0, {"a": a, "b": np.zeros((4, 8))})
+    assert dict(opened(zarr.storage.MemoryStore(store)).sizes) == {
+        "step": 1,
+        "y": 4,
+        "x": 8,
+        "z": 8,
+    }
+
+
 def test_device_arrays_come_through_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a stand-in for CuPy: one copy, into memory that it allocates, and no other."""
     import sys

@@ -10,7 +10,7 @@ import ast
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,6 +26,7 @@ Parts = tuple[tuple[Stage, ...], dict[str, tuple[Stage, ...]]]
 """The stages of the chain, and those of the side sections that have their own."""
 
 NO_STAGES = "none"
+AXIS = "axis"  # option of stages that work along one axis of the user's array
 _STAGE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _BRANCH = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
@@ -38,8 +39,8 @@ def to_text(stages: Sequence[Stage], sections: Mapping[str, Sequence[Stage]]) ->
     return "; ".join(parts)
 
 
-def from_text(text: str) -> Parts:
-    """Read one line of text."""
+def from_text(text: str, dims: Sequence[Hashable] | None = None) -> Parts:
+    """Read one line of text; with ``dims`` axes may go by these names instead of numbers."""
     chain, *branches = _split(text, ";")
     sections: dict[str, tuple[Stage, ...]] = {}
     for branch in branches:
@@ -52,7 +53,7 @@ def from_text(text: str) -> Parts:
         name, stages = match.groups()
         _refuse_twice(name, sections)
         sections[name] = () if stages.strip() == NO_STAGES else _chain(stages, text)
-    return _chain(chain, text), sections
+    return _chain(chain, text, dims), sections
 
 
 def to_mapping(stages: Sequence[Stage], sections: Mapping[str, Sequence[Stage]]) -> dict[str, Any]:
@@ -141,8 +142,8 @@ def _is_constant(value: str) -> bool:
     return value in ("True", "False", "None")
 
 
-def _chain(text: str, whole: str) -> tuple[Stage, ...]:
-    return tuple(_parse_stage(part, whole) for part in _split(text, "|"))
+def _chain(text: str, whole: str, dims: Sequence[Hashable] | None = None) -> tuple[Stage, ...]:
+    return tuple(_parse_stage(part, whole, dims) for part in _split(text, "|"))
 
 
 def _split(text: str, mark: str) -> list[str]:
@@ -166,15 +167,31 @@ def _split(text: str, mark: str) -> list[str]:
     return parts
 
 
-def _parse_stage(part: str, text: str) -> Stage:
+def _parse_stage(part: str, text: str, dims: Sequence[Hashable] | None) -> Stage:
     match = _STAGE.fullmatch(part)
     if match is None:
         raise ConfigError(
             f"Pipeline: cannot read {part.strip()!r} in {text!r}; "
             "write stages as name or name(option=value), joined by '|'."
         )
-    name, options = match.groups()
-    return make_stage(name, _parse_options(options or "", name))
+    name, given = match.groups()
+    options = _parse_options(given or "", name)
+    axis = options.get(AXIS)
+    if dims is not None and isinstance(axis, str):
+        options[AXIS] = _number_of(axis, [str(d) for d in dims], name)
+    return make_stage(name, options)
+
+
+def _number_of(axis: str, dims: Sequence[str], name: str) -> int:
+    """Number of a named axis."""
+    if axis not in dims:
+        near = difflib.get_close_matches(axis, dims, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ConfigError(
+            f"Pipeline: {name!r} names the axis {axis!r}, but the array has "
+            f"{', '.join(map(repr, dims)) or 'no axes'}{hint}"
+        )
+    return dims.index(axis)
 
 
 def _parse_options(text: str, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -123,9 +123,13 @@ class Pipeline:
         return hash((self.stages, tuple(self.sections.items()), self.fused))
 
     @classmethod
-    def from_text(cls, text: str) -> Pipeline:
-        """Parse ``stage | stage(option=value) | ...; section = stage``; the inverse of ``str``."""
-        return cls(*composition.from_text(text))
+    def from_text(cls, text: str, dims: Sequence[Hashable] | None = None) -> Pipeline:
+        """Parse ``stage | stage(option=value) | ...; section = stage``; the inverse of ``str``.
+
+        With ``dims`` (as a DataArray has them) ``axis=`` may be a name; the pipeline holds its
+        number, since an array that is encoded has no names.
+        """
+        return cls(*composition.from_text(text, dims))
 
     @classmethod
     def from_json(cls, given: str | Mapping[str, Any]) -> Pipeline:
@@ -217,12 +221,15 @@ class Pipeline:
         self,
         stage: int,
         number: int,
-        data: NDArray[np.uint8],
+        data: Any,
         books: SharedBooks | Codebook | None = None,
-    ) -> tuple[SectionEntry, NDArray[np.uint8]]:
+        compress: Callable[[ByteStage, Any], Any] | None = None,
+    ) -> tuple[SectionEntry, Any]:
         """Pass a section through its lossless back ends, each kept where it saves something.
 
-        With shared books, one that saved nothing is not tried again for a few chunks.
+        With shared books, one that saved nothing is not tried again for a few chunks. With
+        ``compress``, that is called instead of the stages, and sections are what it takes and
+        gives; they have a size.
         """
         sizes: list[int] = []
         applied = 0
@@ -231,13 +238,13 @@ class Pipeline:
             question = (stage, number, k)
             if memory is not None and memory.recall(question):
                 continue
-            packed = self.byte_stages[k].compress(data)
+            packed = (compress or _compress)(self.byte_stages[k], data)
             if memory is not None:
                 memory.remember(question, packed is None)
-            if packed is not None and (sizes or [data.size])[0] <= len(packed) * MOST_EXPANSION:
+            if packed is not None and (sizes or [data.size])[0] <= packed.size * MOST_EXPANSION:
                 sizes.append(data.size)
                 applied |= 1 << k
-                data = np.frombuffer(packed, np.uint8)
+                data = packed
         return SectionEntry(stage, number, applied, (*sizes, data.size)), data
 
     def back_ends_of(self, stage: int, number: int) -> tuple[ByteStage, ...]:
@@ -295,8 +302,12 @@ class Pipeline:
         return fusion if fusion is not None and fusion.applies(form) else None
 
     def _unwrap_all(
-        self, form: Form, entries: Sequence[SectionEntry], blobs: Sequence[NDArray[np.uint8]]
-    ) -> tuple[NDArray[np.uint8], list[dict[str, NDArray[np.uint8]]]]:
+        self,
+        form: Form,
+        entries: Sequence[SectionEntry],
+        blobs: Sequence[NDArray[np.uint8]],
+        unwrap_main: Callable[[SectionEntry, NDArray[np.uint8]], Any] | None = None,
+    ) -> tuple[Any, list[dict[str, NDArray[np.uint8]]]]:
         """Undo the back ends: the main section, and the side sections of each stage by name."""
         chain = self.array_stages
         data = None
@@ -308,9 +319,10 @@ class Pipeline:
                     f"fzdask stream: a section of {section.nbytes} bytes for {form.size} elements "
                     f"of {form.dtype}; it is damaged."
                 )
-            raw = self._unwrap(section, blob)
+            main = section.number == 0 and section.stage == len(chain) - 1
+            raw = (main and unwrap_main or self._unwrap)(section, blob)
             names = chain[section.stage].section_names if section.stage < len(chain) else ()
-            if section.number == 0 and section.stage == len(chain) - 1:
+            if main:
                 data = raw
             elif 1 <= section.number <= len(names):
                 sides[section.stage][names[section.number - 1]] = raw
@@ -328,6 +340,11 @@ class Pipeline:
             if entry.applied >> k & 1:
                 data = self.byte_stages[k].decompress(data, sizes.pop())
         return data
+
+
+def _compress(stage: ByteStage, data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    packed = stage.compress(data)
+    return None if packed is None else np.frombuffer(packed, np.uint8)
 
 
 def _entry(stage: Stage, params: bytes = b"") -> StageEntry:

@@ -27,7 +27,9 @@ class Difference(ArrayStage):
     Parameters
     ----------
     axis : int
-        Of the array as the user sees it, whatever its memory order; negative from the end.
+        Of the array as the user sees it, whatever its memory order; negative from the end. A name
+        needs ``Pipeline.from_text(text, dims=array.dims)``, which puts the number in its place:
+        arrays, Zarr chunks and streams have no names.
     order : int
         1: first differences; 2: second ones (a change at a constant rate costs nothing).
 
@@ -50,7 +52,10 @@ class Difference(ArrayStage):
 
     def __post_init__(self) -> None:
         if type(self.axis) is not int or not -64 <= self.axis < 64:
-            raise ConfigError(f"difference: axis={self.axis!r} must be a whole number, -64 to 63.")
+            raise ConfigError(
+                f"difference: axis={self.axis!r} must be a whole number, -64 to 63; for the name "
+                "of a dimension, use Pipeline.from_text(text, dims=array.dims)."
+            )
         if self.order not in (1, 2):
             raise ConfigError(f"difference: order={self.order!r} must be 1 or 2.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fzdask.codecs.kernels.cuda.device import Device
 
-__all__ = ["device_of", "is_device_array"]
+__all__ = ["current", "device_of", "is_device_array"]
 
 
 def is_device_array(value: Any) -> bool:
@@ -29,3 +30,15 @@ def device_of(array: Any) -> Device:
 
     number = getattr(getattr(array, "device", None), "id", None)
     return cupy_device(number)
+
+
+def current(device: Device) -> AbstractContextManager[Any]:
+    """Make a device the one on which this thread launches and allocates, whichever it was before.
+
+    Kernels go to the current device, not to that of their arrays; a thread begins with device 0.
+    """
+    cuda = getattr(device.xp, "cuda", None)
+    if cuda is None:
+        return nullcontext()
+    chosen: AbstractContextManager[Any] = cuda.Device(device.number)  # type: ignore[attr-defined]
+    return chosen

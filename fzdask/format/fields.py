@@ -1,31 +1,26 @@
-"""The stream format, version 0: header, sections and checksums (docs/format.md).
-
-This layer knows bytes only: stages are numbers with parameters, sections are sizes.
-"""
+"""The fields of a header as bytes: dtype, shape, bound, stages, sections."""
 
 from __future__ import annotations
 
 import ast
 import itertools
 import struct
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fzdask.checksum import crc32
 from fzdask.errors import FormatError, UnsupportedDtypeError
+from fzdask.format.header import (
+    BOUND_KINDS,
+    MOST_EXPANSION,
+    Header,
+    SectionEntry,
+    StageEntry,
+)
 
-__all__ = ["Header", "SectionEntry", "StageEntry", "pack", "unpack"]
+__all__ = ["pack_fields", "unpack_fields", "varint"]
 
-MAGIC = b"FZD"
-VERSION = 0
-START = MAGIC + bytes([VERSION])
-BOUND_KINDS = ("lossless", "abs", "rel", "pw_rel", "psnr")
 BOUND_VALUES = (0, 1, 2, 1, 2)  # of each kind: nothing, what was asked, that and the absolute bound
 
 # Numbers of the dtypes that need no description; append only.
@@ -33,102 +28,20 @@ DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"
 DESCRIBED = 63  # a description follows
 F_ORDER = 1 << 6
 BIG_ENDIAN = 1 << 7
-
-MAX_HEADER = 0xFFFF
 MAX_NDIM = 64  # NumPy's own limit
-FIXED = 6  # magic, version, header length
-CHECKS = 8  # payload and header checksums
-_CHECKS = struct.Struct("<II")
 _DOUBLE = struct.Struct("<d")
 _ONE_BYTE = tuple(bytes([value]) for value in range(256))
-# Most bytes that one stored byte can stand for, whatever the back ends: what zstd alone reaches
-# (a block is at most 128 KiB and takes at least 4 bytes), so that no chain of them is a bomb.
-MOST_EXPANSION = 1 << 15
+
+Beginning = tuple[np.dtype[Any], tuple[int, ...], str, str, float, float, tuple[StageEntry, ...]]
+
+# What the last header said before its sections: chunks of one array say the same, and each field
+# says itself where it ends, so that what begins with the same bytes reads alike.
+_latest: list[tuple[bytes, Beginning | None]] = [(b"", None)]
 
 
-class StageEntry(NamedTuple):
-    """A stage as a stream names it: its code and the parameters that decoding needs.
-
-    A stage of another package has the code 0 and a name.
-    """
-
-    code: int
-    params: bytes
-    name: str = ""
-
-
-class SectionEntry(NamedTuple):
-    """One run of payload bytes.
-
-    Attributes
-    ----------
-    stage : int
-        Index in the chain of the stage that wrote it.
-    number : int
-        0 for the stage's main output, else the number of a side section.
-    applied : int
-        Bit k: the k-th lossless back end of the chain was applied.
-    sizes : tuple of int
-        Bytes before each applied back end, then the bytes stored.
-    """
-
-    stage: int
-    number: int
-    applied: int
-    sizes: tuple[int, ...]
-
-    @property
-    def stored(self) -> int:
-        return self.sizes[-1]
-
-    @property
-    def nbytes(self) -> int:
-        """Size before any lossless back end."""
-        return self.sizes[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a stream says of itself; decoding needs nothing else."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    order: str
-    bound_kind: str
-    asked: float
-    resolved: float
-    stages: tuple[StageEntry, ...]
-    sections: tuple[SectionEntry, ...]
-    header_nbytes: int = 0
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the decoded array."""
-        return self.size * self.dtype.itemsize
-
-    @property
-    def addressable(self) -> bool:
-        """Whether NumPy has an array like this, which also limits the shape of an empty one."""
-        size = max(self.dtype.itemsize, 1)
-        for n in self.shape:
-            size *= max(n, 1)
-        return size < 2**63
-
-
-def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Join a header and the bytes of its sections into a stream."""
-    payload_crc = 0
-    for section in sections:
-        payload_crc = crc32(section, payload_crc)
-    body = b"".join(
+def pack_fields(header: Header) -> bytes:
+    """All fields, one after another."""
+    return b"".join(
         [
             _pack_dtype(header.dtype, header.order),
             _pack_shape(header.shape),
@@ -137,68 +50,25 @@ def pack(header: Header, sections: Sequence[NDArray[np.uint8]]) -> bytes:
             _pack_sections(header.sections),
         ]
     )
-    length = FIXED + len(body) + CHECKS
-    if length > MAX_HEADER:
-        raise UnsupportedDtypeError(
-            f"fzdask: the description of dtype {header.dtype} makes a header of {length} bytes; "
-            f"at most {MAX_HEADER} fit. Store its fields as separate arrays."
-        )
-    head = b"".join([START, length.to_bytes(2, "little"), body, payload_crc.to_bytes(4, "little")])
-    return b"".join([head, zlib.crc32(head).to_bytes(4, "little"), *(s.data for s in sections)])
 
 
-def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[NDArray[np.uint8]]]:
-    """Read and check a header and cut the payload into sections, without copying.
-
-    Raises
-    ------
-    FormatError
-        Not a stream, another version, truncated, too long, or a checksum does not match.
-    """
-    data = as_bytes(stream)
-    start = data[:FIXED].tobytes()
-    if data.size < FIXED + CHECKS or not start.startswith(MAGIC):
-        raise FormatError(f"not an fzdask stream: {data.size} bytes that begin with {start[:4]!r}.")
-    if start[3] != VERSION:
+def unpack_fields(data: bytes, header_nbytes: int) -> Header:
+    """The inverse of :func:`pack_fields`; FormatError where the bytes are none."""
+    reader = _Reader(data)
+    beginning, fields = _latest[0]
+    if fields is not None and data.startswith(beginning):
+        reader.at = len(beginning)
+    else:
+        dtype, order = _unpack_dtype(reader)
+        shape = _unpack_shape(reader)
+        fields = (dtype, shape, order, *_unpack_bound(reader), _unpack_stages(reader))
+        _latest[0] = data[: reader.at], fields
+    header = Header(*fields, _unpack_sections(reader, len(fields[-1])), header_nbytes)
+    if not header.addressable:
         raise FormatError(
-            f"fzdask stream of version {start[3]}; this release reads version {VERSION}. "
-            "Use the release that wrote it, or a newer one."
+            f"fzdask stream: shape {header.shape} of {header.dtype} exceeds 2**63 bytes; damaged."
         )
-    length = int.from_bytes(start[4:], "little")
-    if length < FIXED + CHECKS or length > data.size:
-        raise FormatError(
-            f"fzdask stream: header of {length} bytes in a stream of {data.size}; it is truncated."
-        )
-    head = data[:length].tobytes()
-    payload_crc, header_crc = _CHECKS.unpack(head[-CHECKS:])
-    if zlib.crc32(head[:-4]) != header_crc:
-        raise FormatError("fzdask stream: the header does not match its checksum; it is damaged.")
-    header = _unpack_header(_Reader(head[FIXED:-CHECKS]), length)
-    payload = data[length:]
-    cuts = [0, *itertools.accumulate([s.sizes[-1] for s in header.sections])]
-    stored = cuts[-1]
-    if stored != payload.size:
-        raise FormatError(
-            f"fzdask stream: {payload.size} payload bytes instead of {stored}; it is "
-            + ("truncated." if payload.size < stored else "followed by other data.")
-        )
-    if verify_payload and crc32(payload) != payload_crc:
-        raise FormatError("fzdask stream: the payload does not match its checksum; it is damaged.")
-    return header, [payload[a:b] for a, b in itertools.pairwise(cuts)]
-
-
-def as_bytes(stream: Any) -> NDArray[np.uint8]:
-    """A flat uint8 view of anything with a contiguous buffer."""
-    if type(stream) is bytes:
-        return np.frombuffer(stream, np.uint8)
-    if isinstance(stream, np.ndarray):
-        return np.ascontiguousarray(stream).reshape(-1).view(np.uint8)
-    try:
-        return np.frombuffer(memoryview(stream).cast("B"), np.uint8)
-    except TypeError as error:
-        raise FormatError(
-            f"fzdask: a stream is bytes or another contiguous buffer, not {type(stream).__name__}."
-        ) from error
+    return header
 
 
 def varint(value: int) -> bytes:
@@ -245,18 +115,6 @@ class _Reader:
     def double(self) -> float:
         value: float = _DOUBLE.unpack(self.take(8))[0]
         return value
-
-
-def _unpack_header(reader: _Reader, length: int) -> Header:
-    dtype, order = _unpack_dtype(reader)
-    shape = _unpack_shape(reader)
-    kind, asked, resolved = _unpack_bound(reader)
-    stages = _unpack_stages(reader)
-    sections = _unpack_sections(reader, len(stages))
-    header = Header(dtype, shape, order, kind, asked, resolved, stages, sections, length)
-    if not header.addressable:
-        raise FormatError(f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged.")
-    return header
 
 
 def _pack_dtype(dtype: np.dtype[Any], order: str) -> bytes:

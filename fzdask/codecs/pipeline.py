@@ -320,7 +320,7 @@ class Pipeline:
                     f"of {form.dtype}; it is damaged."
                 )
             main = section.number == 0 and section.stage == len(chain) - 1
-            raw = (main and unwrap_main or self._unwrap)(section, blob)
+            raw = ((main and unwrap_main) or self._unwrap)(section, blob)
             names = chain[section.stage].section_names if section.stage < len(chain) else ()
             if main:
                 data = raw

@@ -15,6 +15,7 @@ from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.default_stages import decode_fused, fuses
 from fzdask.codecs.device.prepare import flatten, prepare_on_device
 from fzdask.codecs.device.stages import device_stages, fusion_at, fusion_until
+from fzdask.codecs.device.wrapping import unwrap, wrap
 from fzdask.codecs.kernels.cuda.device import Device
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
@@ -62,7 +63,8 @@ def encode_device(array: Any, config: CodecConfig, device: Device) -> bytes:
     if ready.job is not None:
         ready.job.books = api.books_of(config, ready.form)
         params, sections = encode_sections(pipeline, stages, ready, device)
-        wrapped = [pipeline.wrap(s, n, _bytes(device, data)) for s, n, data in sections]
+        books = ready.job.books
+        wrapped = [wrap(device, pipeline, s, n, data, books) for s, n, data in sections]
         header = Header(
             array.dtype, array.shape, order, kind, asked, ready.resolved,
             pipeline.stage_entries(params), tuple(entry for entry, _ in wrapped),
@@ -166,8 +168,10 @@ def _decode(
     params = [entry.params for entry in header.stages[: len(chain)]]
     for stage, given in zip(chain, params, strict=True):
         forms.append(stage.form_after(forms[-1], given))
-    main, sides = pipeline._unwrap_all(forms[0], header.sections, blobs)
-    data = device.upload(_typed(main, forms[-1]))
+    main, sides = pipeline._unwrap_all(
+        forms[0], header.sections, blobs, lambda *stored: unwrap(device, pipeline, *stored)
+    )
+    data = _typed(main, forms[-1])
     known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
     at = len(chain)
     while at > 0:
@@ -194,7 +198,7 @@ def _decode(
     return data
 
 
-def _typed(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
+def _typed(data: Any, form: Form) -> Any:
     """The main section as numbers of the form, or bytes where it has any number of them."""
     if form.shape == (-1,):
         return data
@@ -203,13 +207,7 @@ def _typed(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
             f"fzdask stream: the main section has {data.size} bytes instead of "
             f"{form.size * form.dtype.itemsize}; it is damaged."
         )
-    return np.frombuffer(data.tobytes(), form.dtype)
-
-
-def _bytes(device: Device, section: Any) -> NDArray[np.uint8]:
-    if isinstance(section, bytes):
-        return np.frombuffer(section, np.uint8)
-    return device.download(section)
+    return data.view(form.dtype)
 
 
 def _on_host(device: Device, array: Any, order: str) -> NDArray[Any]:

@@ -111,3 +111,27 @@ def decode(data, out):
                 out[k + j] = data[at + j]
             at += length
         k += length
+
+
+@njit(nogil=True, cache=True)
+def list_pieces(data, size, begins, sources):
+    """Where pieces begin that decode to ``size`` bytes; how many, or -1 where they do not.
+
+    ``begins`` are places in the decoded bytes; ``sources`` those in the data of the bytes, or of
+    the one that is repeated, times two and plus one for a run. A piece takes two bytes or more.
+    """
+    at = np.int64(0)
+    k = np.int64(0)
+    total = np.int64(0)
+    while at < data.size:
+        length, run, at = _take(data, at)
+        if length < 0 or length > size - total or k >= begins.size:
+            return np.int64(-1)
+        begins[k] = total
+        sources[k] = at << 1 | run
+        k += 1
+        total += length
+        at += 1 if run else length
+        if at > data.size:
+            return np.int64(-1)
+    return k if total == size else np.int64(-1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fzdask.codecs import api
 from fzdask.codecs.codebooks import FITTED, Codebook
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.device import arrays
 from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.default_stages import decode_fused, fuses
 from fzdask.codecs.device.prepare import flatten, prepare_on_device
@@ -51,6 +52,11 @@ def encode_device(array: Any, config: CodecConfig, device: Device) -> bytes:
     device : Device
         Where the array is: that of :func:`fzdask.codecs.kernels.cuda.backend.cupy_device`.
     """
+    with arrays.current(device):
+        return _encode(array, config, device)
+
+
+def _encode(array: Any, config: CodecConfig, device: Device) -> bytes:
     order = memory_order(array)
     pipeline = api.pipeline_of(config, array.dtype)
     kind, asked = config.bound
@@ -125,6 +131,11 @@ def decode_device(stream: Any, device: Device, codebook: str = "own", out: Any =
     UnsupportedDtypeError
         The dtype is none of numbers (text, dates, records): decode it on the host.
     """
+    with arrays.current(device):
+        return _decode_to(stream, device, codebook, out)
+
+
+def _decode_to(stream: Any, device: Device, codebook: str, out: Any) -> Any:
     if not isinstance(stream, np.ndarray) and hasattr(stream, "__cuda_array_interface__"):
         stream = device.download(stream)
     header, blobs = unpack(stream)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 __all__ = ["BLOCK_NBYTES", "Region", "block_shape", "padded_block", "regions"]
 
 BLOCK_NBYTES = 1 << 20
-"""Raw bytes of a block, about. The steps of the default pipeline then take half a millisecond
-each at most; below it the fixed cost of a block grows (benchmarks/insitu_blocks.py)."""
+"""Raw bytes of a block, about, where nothing else is known. The steps of the default pipeline then
+take half a millisecond each at most; below it the fixed cost of a block grows
+(benchmarks/bench_insitu.py, BlockSize)."""
 
 THICK = 8
 """Planes that a block has at least, where the field has them: prediction across planes needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.errors import ConfigError
+from fzdask.insitu.block_size import profiled_layout
+from fzdask.insitu.blocks import block_shape
 from fzdask.insitu.copies import snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, field_layout
 from fzdask.insitu.pool import BlockPool
@@ -41,7 +44,13 @@ class Fields(StepAxes):
     share : bool
         Codebooks are shared.
     alone : bool
-        No other process writes the store: coordinates of DataArrays are those of the whole.
+        No other process writes the store: coordinates of DataArrays are those of the whole, and
+        the size of blocks is chosen from a profile.
+
+    Attributes
+    ----------
+    clock : callable
+        What that profile is measured with: processor time of the calling thread, in seconds.
     """
 
     who: ClassVar[str] = "InSituWriter"
@@ -55,6 +64,7 @@ class Fields(StepAxes):
     ) -> None:
         super().__init__(encoding, publisher, share)
         self._alone = alone
+        self.clock = time.thread_time
         self.pool = BlockPool()
 
     def __getitem__(self, name: str) -> FieldLayout:
@@ -81,7 +91,7 @@ class Fields(StepAxes):
         encoding = self._encoding.get(name, {})
         dims = self._dims(name, given, array)
         self.check_dims(name, dims, tuple(encoding.get("shape") or array.shape))
-        layout = field_layout(name, array, encoding, dims, self._share)
+        layout = self._layout(name, array, encoding, dims)
         done = self._counts.get(layout.step_dim, 0)
         catalog = self._publisher.catalog
         if done and name not in catalog.documents and not layout.gaps:
@@ -99,6 +109,28 @@ class Fields(StepAxes):
         if layout.regions:
             for _ in snapshot_encoders(layout, array, self.pool, copy=False)[0]():
                 pass
+
+    def _layout(
+        self, name: str, array: NDArray[Any], encoding: Mapping[str, Any], dims: Sequence[str]
+    ) -> FieldLayout:
+        """In the blocks that the user wants, that the store has already, or that suit best."""
+
+        def make(chunks: Sequence[int] | None) -> FieldLayout:
+            own = encoding if chunks is None else {**encoding, "chunks": chunks}
+            return field_layout(name, array, own, dims, self._share)
+
+        if encoding.get("chunks") is not None or encoding.get("shards") is not None:
+            return make(None)
+        stored = self._publisher.catalog.documents.get(name)
+        if stored is not None:
+            chunks = stored["chunk_grid"]["configuration"]["chunk_shape"]
+            return make(chunks if len(chunks) == array.ndim + 1 else None)
+        if not self._alone:  # all processes must come to the same
+            return make(None)
+        itemsize = array.dtype.itemsize
+        return profiled_layout(
+            lambda target: make(block_shape(array.shape, itemsize, target)), array, self.clock
+        )
 
     def _dims(self, name: str, given: Any, array: NDArray[Any]) -> Sequence[str]:
         own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)

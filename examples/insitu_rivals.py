@@ -29,7 +29,7 @@ from fzdask.scheduling import Busy, Job, simulate
 BOUND = 0.05
 SLICE = 0.5e-3  # seconds
 BLOCK = 1 << 20  # bytes of a real block
-PIECES = 4  # of an iteration
+PIECES = 6  # of an iteration
 now = time.perf_counter
 
 

@@ -14,7 +14,12 @@ from fzdask.codecs.flow.cupy_streams import CupyStreams
 from fzdask.codecs.flow.executor import processors
 from fzdask.codecs.kernels.cuda.backend import cupy_device
 
-__all__ = ["cuda_streams", "encode_device_as_completed", "encode_device_many"]
+__all__ = [
+    "cuda_streams",
+    "encode_device_as_completed",
+    "encode_device_each",
+    "encode_device_many",
+]
 
 
 @cache
@@ -75,20 +80,48 @@ def encode_device_as_completed(
     DeviceError
         No device is given, and there is none.
     """
-    config = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
+    asked = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
+    return encode_device_each(
+        ((array, asked) for array in arrays), kernels=kernels, streams=streams, workers=workers,
+        in_flight=in_flight, timeline=timeline,
+    )  # fmt: skip
+
+
+def encode_device_each(
+    asked: Iterable[tuple[Any, CodecConfig]],
+    *,
+    kernels: Any = None,
+    streams: Device | None = None,
+    workers: int | None = None,
+    in_flight: int | None = None,
+    timeline: Timeline | None = None,
+) -> Iterator[tuple[int, bytes]]:
+    """:func:`encode_device_as_completed` of arrays that each have a configuration of their own.
+
+    Parameters
+    ----------
+    asked : iterable of (device array, CodecConfig)
+    kernels, streams, workers, in_flight, timeline
+        As for :func:`encode_device_as_completed`.
+
+    Raises
+    ------
+    ConfigError, DeviceError
+        As by :func:`encode_device_as_completed`.
+    """
     workers = processors() if workers is None else workers
     most = checked_in_flight("encode_device_many", in_flight, workers)
     kernels = cupy_device() if kernels is None else kernels
-    streams = cuda_streams(kernels.number) if streams is None else streams
-    return _encode(arrays, config, kernels, streams, workers, most, timeline)
+    streams = cuda_streams(getattr(kernels, "number", None)) if streams is None else streams
+    return _encode(asked, kernels, streams, workers, most, timeline)
 
 
 def _encode(
-    arrays: Iterable[Any], config: CodecConfig, kernels: Any, streams: Device, workers: int,
+    asked: Iterable[tuple[Any, CodecConfig]], kernels: Any, streams: Device, workers: int,
     most: int, timeline: Timeline | None,
 ) -> Iterator[tuple[int, bytes]]:  # fmt: skip
     with Flow(streams, workers=workers, timeline=timeline) as flow:
-        history = [flow.data(None, name="codebooks")] if config.codebook == "shared" else []
+        history = flow.data(None, name="codebooks")
         pending: dict[Task, ChunkOnDevice] = {}
 
         def take() -> Iterator[tuple[int, bytes]]:
@@ -101,10 +134,11 @@ def _encode(
             else:
                 pending[chunk.submit_exact(flow, task.tag)] = chunk
 
-        for number, array in enumerate(arrays):
+        for number, (array, config) in enumerate(asked):
             while len(pending) >= most:
                 yield from take()
             chunk = ChunkOnDevice(flow, array, config, kernels)
-            pending[chunk.submit(flow, history, number)] = chunk
+            shared = [history] if config.codebook == "shared" else []
+            pending[chunk.submit(flow, shared, number)] = chunk
         while pending:
             yield from take()

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from fzdask.codecs import api
 from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.device.back_ends import BACK_ENDS
 from fzdask.codecs.device.base import DeviceStage
 from fzdask.codecs.device.default_stages import HuffmanOnDevice, QuantizeOnDevice
 from fzdask.codecs.device.prepare import prepare_on_device
 from fzdask.codecs.device.stages import device_stages
 from fzdask.codecs.device.streams import encode_sections
+from fzdask.codecs.device.wrapping import wrap
 from fzdask.codecs.flow import Data, Flow, Task
 from fzdask.codecs.kernels.cuda import huffman
 from fzdask.codecs.pipeline import Pipeline
@@ -109,12 +111,14 @@ class ChunkOnDevice:
             raw = self._submit_at_once(flow, history, coded, tag)
         else:
             raw = self._submit_in_branches(flow, coded, tag)
+        there = any(type(stage) in BACK_ENDS for stage in self.pipeline.byte_stages)
         wrapped = []
         for sections in raw:
             done = flow.data(name=f"{sections.name} packed")
             flow.submit(
-                self.wrap, reads=[sections, *history], writes=[done, *history],
-                name=self.back_ends, tag=tag,
+                self.wrap_on_device if there else self.wrap,
+                reads=[sections, *history], writes=[done, *history],
+                place="device" if there else "host", name=self.back_ends, tag=tag,
             )  # fmt: skip
             wrapped.append(done)
         return flow.submit(
@@ -286,6 +290,11 @@ class ChunkOnDevice:
             self.pipeline.wrap(s, n, np.frombuffer(data, np.uint8), self.books)
             for s, n, data in raw
         ]
+        return (wrapped, *(None for _ in history)) if history else wrapped
+
+    def wrap_on_device(self, raw: list[Section], *history: Any) -> Any:
+        """Sections through back ends that have kernels; what is left of them comes to the host."""
+        wrapped = [wrap(self.kernels, self.pipeline, *section, self.books) for section in raw]
         return (wrapped, *(None for _ in history)) if history else wrapped
 
     def join(

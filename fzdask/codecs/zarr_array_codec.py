@@ -10,7 +10,9 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 
 from fzdask.codecs import api
+from fzdask.codecs.device import arrays
 from fzdask.codecs.zarr_chunk import chunk_config, host
+from fzdask.codecs.zarr_device import decode_chunk, encode_batch, encode_chunk
 from fzdask.codecs.zarr_metadata import ConfiguredCodec
 from fzdask.errors import FormatError, UnsupportedDtypeError
 from fzdask.format import Header
@@ -71,6 +73,10 @@ class FZArrayCodec(ConfiguredCodec, ArrayBytesCodec):
 
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         config = self._encoding_config()
+        on_device = _on_device(chunk_array, chunk_spec)
+        if on_device is not None:
+            stream = encode_chunk(on_device, config, chunk_spec.fill_value)
+            return chunk_spec.prototype.buffer.from_bytes(stream)
         array = host(chunk_array)
         # Zarr v3 data types have no byte order: equal values must give equal streams.
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
@@ -89,15 +95,31 @@ class FZArrayCodec(ConfiguredCodec, ArrayBytesCodec):
                     "been changed. Write the chunk again."
                 )
 
+        raw: Any = chunk_bytes.as_array_like()
+        if arrays.is_device_array(raw) and native.kind in "iufc":
+            found = decode_chunk(raw, self._decoding_codebook, check)
+            return chunk_spec.prototype.nd_buffer.from_ndarray_like(found)
         array = api.decode(host(chunk_bytes), self._decoding_codebook, check)
         array = array.astype(native, copy=False)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
+
+    async def encode(self, chunks_and_specs: Any) -> Any:
+        """Encode what Zarr hands over at once; chunks on a device in a batch."""
+        batch = list(chunks_and_specs)
+        return await encode_batch(batch, _on_device, self._encoding_config, super().encode)
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         return await asyncio.to_thread(self._encode_sync, chunk_data, chunk_spec)
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         return await asyncio.to_thread(self._decode_sync, chunk_data, chunk_spec)
+
+
+def _on_device(chunk: NDBuffer, spec: ArraySpec) -> Any:
+    """The chunk's array where it is on a device and is numbers; else None."""
+    data: Any = chunk.as_ndarray_like()
+    fits = arrays.is_device_array(data) and data.dtype.kind in "iufc" and data.dtype.isnative
+    return data if fits and data.size else None
 
 
 def _same_values(stored: np.dtype[Any], expected: np.dtype[Any]) -> bool:

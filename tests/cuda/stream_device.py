@@ -1,7 +1,7 @@
 """The project's kernels on imitated streams: what is launched runs later, on another thread.
 
-Memory begins poisoned, is poisoned again when it is dropped, and cannot be read by the host. So a
-task that does not wait for what it reads, or that drops what a kernel still uses, gives other bytes.
+Memory begins poisoned, is poisoned again when dropped, and cannot be read by the host. So a task
+that does not wait for what it reads, or drops what a kernel still uses, gives other bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fzdask.codecs.flow.simulated import SimulatedArray
 
 class StreamArray(SimulatedArray):
     """With the views that launch code takes; they keep the memory that they are views of."""
+
+    _current = None  # streams of threads, set by the device
 
     def __init__(self, values, stream, base=None):
         self._base = base
@@ -48,6 +50,12 @@ class StreamArray(SimulatedArray):
     def __getitem__(self, key):
         return self._of(self._values[key])
 
+    def __setitem__(self, key, value):
+        target = self._values[key : key + 1] if isinstance(key, int) else self._values[key]
+        source = value._values if isinstance(value, StreamArray) else value
+        kept = self, value  # until the step has run
+        self._current.stream.put(lambda: (np.copyto(target, source), kept)[0])
+
 
 class StreamKernels:
     """The device of :mod:`fzdask.codecs.kernels.cuda` on the current stream of an imitated one.
@@ -61,6 +69,7 @@ class StreamKernels:
     def __init__(self, shim, jitter=0.0, seed=0):
         self.shim = shim
         self.streams = SimulatedDevice(jitter, seed)
+        StreamArray._current = self.streams._current
         self.before = lambda kernel: None
         self.xp = SimpleNamespace(ascontiguousarray=self._contiguous)
         self.copied = {"to device": 0, "to host": 0}  # by the launch code itself, not by a flow

@@ -28,7 +28,8 @@ from fzdask.scheduling import Busy, Job, simulate
 
 BOUND = 0.05
 SLICE = 0.5e-3  # seconds
-BLOCK = 1 << 20  # bytes of a real block
+SHAPE = (16, 128, 128)  # of a real block of float32
+BLOCK = 1 << 20  # its bytes
 PIECES = 6  # of an iteration
 now = time.perf_counter
 
@@ -304,7 +305,7 @@ class Workload:
     def measure(cls, cpus: Mapping[str, Any], blocks: int = 64) -> Workload:
         """As in a run: from memory that is in no cache, by the writer, machinery and all."""
         rng = np.random.default_rng(1)
-        sample = np.cumsum(rng.normal(size=(4, 16, 128, 128)), axis=-1).astype("f4")
+        sample = np.cumsum(rng.normal(size=(4, *SHAPE)), axis=-1).astype("f4")
         sample += np.cumsum(rng.normal(size=sample.shape), axis=1).astype("f4")
         field = np.concatenate([sample[k % 4] for k in range(blocks)])
         best = np.inf
@@ -342,7 +343,7 @@ class Workload:
 
 
 def encoding(raw: bool = False) -> dict[str, Any]:
-    return {"compressors": None if raw else FZCodec(abs=BOUND), "chunks": (16, 128, 128)}
+    return {"compressors": None if raw else FZCodec(abs=BOUND), "chunks": SHAPE}
 
 
 def elements(array: np.ndarray) -> np.ndarray:
@@ -361,7 +362,7 @@ class Real:
         self.way = way
         fields = work.fields(case)
         self.sets = (fields, {name: array.copy() for name, array in fields.items()})
-        self.codec = FZCodec(abs=BOUND)
+        self.codec = FZCodec(abs=BOUND, codebook="shared")
         self.memory: dict[str, Any] = {}
         self.store = RateLimitedStore(self.memory, work.nbytes / float(case.write[0]))
         self.writer = None
@@ -397,9 +398,8 @@ class Real:
                 self.memory.pop(key, None)
             return
         for name, array in fields.items():
-            flat = array.reshape(-1, BLOCK // 4)
-            for k in range(flat.shape[0]):
-                data = flat[k].tobytes() if self.way.raw else self.codec.encode(flat[k])
+            for k, block in enumerate(array.reshape(-1, *SHAPE)):
+                data = block.tobytes() if self.way.raw else self.codec.encode(block)
                 buffer = zarr.core.buffer.default_buffer_prototype().buffer.from_bytes(data)
                 self.store.set_sync(f"{name}/c/{step % 3}/{k}", buffer)
 

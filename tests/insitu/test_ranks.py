@@ -170,10 +170,3 @@ def test_a_communicator_says_who_is_who_and_agrees_on_a_run_id(tmp_path: Path) -
     np.testing.assert_array_equal(ds.step, [7])
     assert_within(ds.t[0], smooth(7, SHAPE))
     assert Communicator.agreed
-
-
-def test_mpi_communicators_agree_on_a_run_id(tmp_path: Path) -> None:
-    mpi = pytest.importorskip("mpi4py.MPI")
-    with InSituWriter(tmp_path / "run.zarr", comm=mpi.COMM_WORLD) as w:
-        w.write(0, {"t": part(0, 0)})
-    assert opened(tmp_path / "run.zarr").sizes["step"] == 1

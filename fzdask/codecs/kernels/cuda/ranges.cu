@@ -1,15 +1,22 @@
 // Range of an array over what is finite and not forced; flags of values to keep bit for bit.
 #include "floats.cuh"
 
+constexpr u32 AHEAD = 4;  // loads that do not wait for each other
+
 // Blocks take tiles in turn and leave one pair each; the host takes the least and the greatest.
 template <class R, class Get>
 __device__ void block_range(u64 n, R low, R high, R *lows, R *highs, Get get) {
-  for (u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x; i < n;
-       i += static_cast<u64>(gridDim.x) * BLOCK) {
-    R v;
-    if (get(i, v)) {
-      low = v < low ? v : low;
-      high = v > high ? v : high;
+  u64 step = static_cast<u64>(gridDim.x) * BLOCK;
+  for (u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x; i < n; i += AHEAD * step) {
+    R v[AHEAD];
+    bool counts[AHEAD];
+#pragma unroll
+    for (u32 a = 0; a < AHEAD; a++)  // behind the end the last one again
+      counts[a] = get(min(i + a * step, n - 1), v[a]);
+#pragma unroll
+    for (u32 a = 0; a < AHEAD; a++) {
+      low = counts[a] && v[a] < low ? v[a] : low;
+      high = counts[a] && v[a] > high ? v[a] : high;
     }
   }
   for (u32 d = 16; d; d >>= 1) {

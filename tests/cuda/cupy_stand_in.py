@@ -146,6 +146,8 @@ class CupyStandIn:
                 pass
 
         class Stream:
+            ptr = 7
+
             def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
                 self.number = current()
 
@@ -199,6 +201,8 @@ class CupyStandIn:
         return DeviceArray(values, None, self.counts)
 
     def asarray(self, values, dtype=None):
+        if hasattr(values, "on_device"):  # another library's array there
+            values = values.on_device
         if isinstance(values, DeviceArray):
             return values if dtype is None else values.astype(dtype, copy=False)
         values = np.array(values, dtype)

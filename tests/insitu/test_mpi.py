@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_ranks import SHAPE
-from writer_cases import assert_within, opened, smooth
+from writer_cases import opened, smooth
 
 PROGRAM = Path(__file__).with_name("mpi_program.py")
 ENVIRONMENT = {
@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
 }
 
 
@@ -46,7 +47,7 @@ def run(*arguments: str, ranks: int = 3) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=120,
         check=False,
     )
 
@@ -60,7 +61,7 @@ def test_ranks_write_one_store_and_continue_it(tmp_path: Path) -> None:
     ds = opened(path)
     np.testing.assert_array_equal(ds.step, range(5))
     for step in range(5):
-        assert_within(ds.t[step], smooth(step, SHAPE))
+        np.testing.assert_array_equal(ds.t[step], smooth(step, SHAPE))
 
 
 def test_a_killed_rank_loses_nothing_acknowledged(tmp_path: Path) -> None:
@@ -72,11 +73,11 @@ def test_a_killed_rank_loses_nothing_acknowledged(tmp_path: Path) -> None:
     shown = ds.sizes["step"]
     assert 4 <= shown <= 5  # step 3 was flushed by all, step 4 written by rank 1 at most
     for step in range(shown):
-        assert_within(ds.t[step], smooth(step, SHAPE))
+        np.testing.assert_array_equal(ds.t[step], smooth(step, SHAPE))
     done = run(str(path), "0", "8")
     assert done.returncode == 0, done.stderr
     ds = opened(path)
     np.testing.assert_array_equal(ds.step, range(8))
     for step in range(8):
-        assert_within(ds.t[step], smooth(step, SHAPE))
+        np.testing.assert_array_equal(ds.t[step], smooth(step, SHAPE))
     assert list(path.rglob("*.partial")) == []

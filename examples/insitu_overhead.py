@@ -95,8 +95,16 @@ class Bench:
             kinds = ["stand-in", "FZCodec"]
         loads = [tuple(given.load)] if given.load else LOADS
         self.cells = [Cell(kind, load) for kind in kinds for load in loads]
-        self.work = Workload.measure(self.cpus) if "FZCodec" in kinds else None
+        self.work = self._workload() if "FZCodec" in kinds else None
         self.cases = {cell: self._case(cell) for cell in self.cells}
+
+    def _workload(self) -> Workload:
+        case = Case.make(self.given.length, LOADS[0], self.given.blocks)
+        pinned(self.host)
+        try:
+            return Workload.measure(case, Core(self.speed), self.cpus)
+        finally:
+            pinned(self.cores)
 
     def _case(self, cell: Cell) -> Case:
         case = Case.make(self.given.length, cell.loads, self.given.blocks)
@@ -126,6 +134,7 @@ class Bench:
         made = self._made(case, way, core, cell)
         pinned(self.host)
         lengths, computing = run(case, made, iterations, core)
+        made.close()
         pinned(self.cores)
         if isinstance(made, Real) and name in ("fzdask", "copied"):
             worst = made.worst_error()

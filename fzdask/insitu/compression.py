@@ -124,6 +124,7 @@ class CompressionThread:
             return
         state.records.add("compress", task.block.name, field, began, now())
         with state.lock:
+            state.seconds["compression thread"] = self._processor_time()
             if not (state.hurried(task, began) or state.gate.allows(now())):
                 state.counts["blocks past their window"] += 1
             state.encoded(task)

@@ -14,6 +14,7 @@ from fzdask.codecs.kernels.cpu import interpolate, outliers
 from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cpu import interpolate_encode as encoding
 from fzdask.codecs.kernels.cpu import interpolate_tuning as tuning
+from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET
 from fzdask.codecs.stages.base import Form, Job, Section
 from fzdask.codecs.stages.lorenzo import folded_shape
@@ -121,8 +122,8 @@ class Attempt:
             self.masked = np.where(self.special != 0, self.masked.dtype.type(np.nan), self.masked)
             self.special = self.layout.arranged(self.special)
         self.x = self.layout.arranged(self.masked)
-        self.codes = np.empty(self.x.size, np.int32)
-        self.work = np.empty(self.x.size, self.x.dtype)
+        self.codes = scratch(self.x.size, np.int32)
+        self.work = scratch(self.x.size + classes.ROOM, self.x.dtype)
 
     def _specials(self, values: NDArray[Any], job: Job) -> NDArray[np.uint8] | None:
         """Flags of the values that must come back bit for bit, if any."""
@@ -147,12 +148,12 @@ class Attempt:
             active = self.plans[level, classes.ACTIVE]
             self.fines[level + 1] = self.fines[level] << (active >> np.arange(classes.AXES) & 1)
         self.coarse = math.prod(self.grids[1].tolist())
-        self.half = np.empty(self.coarse, self.x.dtype)
+        self.half = scratch(self.coarse + classes.ROOM, self.x.dtype)
 
     def _plan(self, step: float, samples: int) -> int:
         """Choose the axes of every level and make the grids; the number of levels."""
         # Each level has at most 2/3 of the values of the one before.
-        self.coarser = np.empty(2 * self.x.size, self.x.dtype)
+        self.coarser = reserve(2 * self.x.size, self.x.dtype)
         return int(
             tuning.plan_grids(
                 self.x, step, samples, self.grids, self.plans, self.coarser, self.starts
@@ -301,8 +302,8 @@ def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArra
     dtype = np.dtype(np.float64) if whole else form.dtype
     largest = LARGEST_WHOLE if whole else float(np.finfo(dtype).max)
     out = np.empty(codes.size, dtype)
-    work = np.empty(codes.size if levels else 0, dtype)
-    half = np.empty(math.prod(grids[1].tolist()) if levels > 1 else 0, dtype)
+    work = scratch(codes.size + classes.ROOM if levels else 0, dtype)
+    half = scratch(math.prod(grids[1].tolist()) + classes.ROOM if levels > 1 else 0, dtype)
     interpolate.decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half, out)
     out = layout.restored(out)
     if not whole:

@@ -5,19 +5,20 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
+    APART,
     AXES,
     CLASS_ORDER,
     CLASSES,
     GEOMETRY,
-    PART,
     WAY,
     class_offsets,
-    decode_class,
     dequantize,
     merge,
     set_geometry,
     set_weights,
+    spread,
 )
+from fzdask.codecs.kernels.cpu.interpolate_runs import decode_class
 
 
 @njit(nogil=True, cache=True)
@@ -39,13 +40,13 @@ def decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half
     whole : bool
         Whether predictions are rounded to integers.
     work, half : flat arrays of the dtype
-        Room for the array and for the grid of level 1.
+        Room for the array and for the grid of level 1, and ``ROOM`` more each.
     out : flat array of the dtype
     """
     geo = np.empty(GEOMETRY, np.int64)
     offsets = np.zeros(CLASSES, np.int64)
     weights = np.empty(AXES)
-    acc = np.zeros(PART)
+    acc = np.zeros(1)
     grid = grids[levels]
     cell = cells[max(levels - 1, 0)]
     first = out if levels == 0 else work if levels % 2 else half
@@ -57,12 +58,14 @@ def decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half
         active = plan[ACTIVE]
         room = half if level % 2 else work
         class_offsets(grid, active, offsets)
+        spread(offsets, active)
         for k in range(CLASSES - 1):
             p = CLASS_ORDER[k]
             if p & ~active == 0:
                 set_geometry(grid, grid, active, p, offsets, geo)
                 set_weights(plan, p, plan[WAY + p], weights)
                 decode_class(
-                    codes, grid, geo, plan, weights, cells[level], largest, whole, room, acc
-                )
+                    codes, offsets[p] - (k + 1) * APART, grid, geo, plan, weights, cells[level],
+                    largest, whole, room,
+                )  # fmt: skip
         merge(room, grid, active, offsets, out if level == 0 else work if level % 2 else half)

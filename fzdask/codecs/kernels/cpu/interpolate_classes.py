@@ -34,6 +34,9 @@ BY_WEIGHT, BY_SQUARE, ALONE = range(3)
 # array; own offset; offset and strides of the class that each odd axis is predicted from.
 SIZE, STEP, START, FINE, FINE_START, OWN, SOURCE = 0, 4, 8, 9, 13, 14, 15
 GEOMETRY = SOURCE + 4 * AXES
+# Classes of a power of two values each would all lie alike in a cache, which keeps but few such.
+APART = 80  # values between a class and the next
+ROOM = APART * CLASSES
 PART = 1024  # values of a row that are worked on at a time: they stay in the L1 cache
 
 
@@ -60,6 +63,14 @@ def class_offsets(grid, active, offsets):
             for axis in range(AXES):
                 size *= class_length(grid[axis], active, p, axis)
             at += size
+
+
+@njit(nogil=True, cache=True)
+def spread(offsets, active):
+    """Move the classes of a level apart, from where their codes begin."""
+    for k in range(CLASSES - 1):
+        if CLASS_ORDER[k] & ~active == 0:
+            offsets[CLASS_ORDER[k]] += (k + 1) * APART
 
 
 @njit(nogil=True, cache=True)
@@ -136,12 +147,6 @@ def predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, acc):
 
 
 @njit(nogil=True, cache=True)
-def block_rows(geo):
-    """How many rows of a class are worked on at a time."""
-    return max(min(PART // geo[SIZE + 3], geo[SIZE + 2]), 1)
-
-
-@njit(nogil=True, cache=True)
 def gather(x, start, row_step, step, rows, out):
     """Rows of every ``step``-th value (1 or 2) of the grid."""
     n = out.size // rows
@@ -181,15 +186,18 @@ def quantize(x, acc, cell, inv, bound, largest, whole, codes, decoded):
 
 @njit(nogil=True, cache=True)
 def flag(x, acc, bound, largest, whole, codes, decoded, flags, start, row_step, step, rows):
-    """Turn what :func:`quantize` counted into outliers: code 0, the prediction as the value."""
+    """Turn what misses the bound into outliers: code 0, the prediction as the value; how many."""
     n = x.size // rows
+    count = 0
     for i in range(x.size):
         if not np.abs(x[i] - np.float64(decoded[i])) <= bound:
+            count += 1
             p = np.rint(acc[i]) if whole else acc[i]
             p = p if np.abs(p) <= largest else 0.0
             decoded[i] = decoded.dtype.type(p)
             codes[i] = 0
             flags[start + i // n * row_step + i % n * step] = 1
+    return count
 
 
 @njit(nogil=True, cache=True)
@@ -199,59 +207,6 @@ def dequantize(codes, acc, cell, largest, whole, decoded):
         p = np.rint(acc[i]) if whole else acc[i]
         p = p if np.abs(p) <= largest else 0.0
         decoded[i] = decoded.dtype.type(p + np.float64(codes[i]) * cell)
-
-
-@njit(nogil=True, cache=True)
-def encode_class(
-    x, grid, geo, plan, weights, cell, bound, largest, whole, work, codes, flags, acc, values
-):  # fmt: skip
-    """Codes of a class of grid ``x`` and its decoded values; flags values that miss the bound."""
-    m = geo[SIZE + 3]
-    inv = 1.0 / cell
-    at = geo[OWN]
-    block = block_rows(geo)
-    missed = 0
-    for i0 in range(geo[SIZE]):
-        for i1 in range(geo[SIZE + 1]):
-            start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1]
-            fine = geo[FINE_START] + i0 * geo[FINE] + i1 * geo[FINE + 1]
-            for i2 in range(0, geo[SIZE + 2], block):
-                rows = min(block, geo[SIZE + 2] - i2)
-                for first in range(0, m, PART):
-                    n = rows * min(PART, m - first)
-                    a, v = acc[:n], values[:n]
-                    c, y = codes[at : at + n], work[at : at + n]
-                    predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, a)
-                    place = start + i2 * geo[STEP + 2] + first * geo[STEP + 3]
-                    gather(x, place, geo[STEP + 2], geo[STEP + 3], rows, v)
-                    count = quantize(v, a, cell, inv, bound, largest, whole, c, y)
-                    if count:
-                        place = fine + i2 * geo[FINE + 2] + first * geo[FINE + 3]
-                        flag(
-                            v, a, bound, largest, whole, c, y, flags, place, geo[FINE + 2],
-                            geo[FINE + 3], rows,
-                        )  # fmt: skip
-                        missed += count
-                    at += n
-    return missed
-
-
-@njit(nogil=True, cache=True)
-def decode_class(codes, grid, geo, plan, weights, cell, largest, whole, work, acc):
-    """The decoded values of :func:`encode_class`."""
-    m = geo[SIZE + 3]
-    at = geo[OWN]
-    block = block_rows(geo)
-    for i0 in range(geo[SIZE]):
-        for i1 in range(geo[SIZE + 1]):
-            for i2 in range(0, geo[SIZE + 2], block):
-                rows = min(block, geo[SIZE + 2] - i2)
-                for first in range(0, m, PART):
-                    n = rows * min(PART, m - first)
-                    a = acc[:n]
-                    predict(work, grid, geo, plan, weights, i0, i1, i2, rows, first, a)
-                    dequantize(codes[at : at + n], a, cell, largest, whole, work[at : at + n])
-                    at += n
 
 
 @njit(nogil=True, cache=True)

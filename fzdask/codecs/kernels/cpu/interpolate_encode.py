@@ -5,6 +5,7 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
+    APART,
     AXES,
     CLASS_ORDER,
     CLASSES,
@@ -12,13 +13,14 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
     PART,
     WAY,
     class_offsets,
-    encode_class,
     flag,
     merge,
     quantize,
     set_geometry,
     set_weights,
+    spread,
 )
+from fzdask.codecs.kernels.cpu.interpolate_runs import encode_class
 from fzdask.codecs.kernels.cpu.interpolate_tuning import SAMPLE, level_bits, tune_axes, tune_way
 from fzdask.codecs.kernels.cpu.outliers import GAP, RUN, VALUES, finish
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET
@@ -65,8 +67,9 @@ def encode_levels(
     bound, largest, whole
         See :func:`~fzdask.codecs.kernels.cpu.interpolate_classes.quantize`.
     work, half
-        Room for the array and for the grid of level 1; the grid that level ``first`` is
-        predicted from is at the start of one or the other: ``work`` for even levels.
+        Room for the array and for the grid of level 1, each with ``ROOM`` more; the grid that
+        level ``first`` is predicted from is at the start of one or the other: ``work`` for even
+        levels.
     codes, flags : int32, uint8
         Get the codes, and a 1 where a value misses the bound.
     missed : int64[1]
@@ -104,6 +107,7 @@ def encode_levels(
         estimating = samples > 0 and level == last
         active = plan[ACTIVE]
         class_offsets(grid, active, offsets)
+        spread(offsets, active)
         if estimating or not known:
             tune_axes(
                 source, grid, plan, cell, offsets, room, geo, acc, values, errors,
@@ -120,8 +124,8 @@ def encode_levels(
                 tune_way(source, grid, plan, p, room, geo, acc, values, errors[:SAMPLE])
             set_weights(plan, p, plan[WAY + p], weights)
             missed[0] += encode_class(
-                source, grid, geo, plan, weights, cell, bound, largest, whole, room, codes, flags,
-                acc, values,
+                source, grid, geo, plan, weights, cell, bound, largest, whole, room, codes,
+                offsets[p] - (k + 1) * APART, flags, acc, values,
             )  # fmt: skip
         if level > 0:
             merge(room, grid, active, offsets, work if level % 2 else half)

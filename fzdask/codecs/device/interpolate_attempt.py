@@ -135,7 +135,7 @@ class DeviceAttempt(Attempt):
         top, size = self.top, _size(self.grids[self.top])
         fines = np.zeros((self.levels + 1, classes.AXES), np.int64)
         fines[top:] = halve(c_strides(self.grids[top]), self.plans[top : self.levels])
-        work, half = (np.empty(size, self.x.dtype) for _ in range(2))
+        work, half = np.empty_like(self.half), self.half  # as large as level 1 would need
         codes, flags = np.empty(size, np.int32), np.zeros(size, np.uint8)
         on_host.encode_levels(
             self.coarser[:0], self.coarser, self.starts, self.grids, fines, self.plans, self.cells,
@@ -143,7 +143,7 @@ class DeviceAttempt(Attempt):
             half, codes, flags, self.missed, 0, known,
         )  # fmt: skip
         shape = self.grids[top].tolist()
-        decoded = self.device.upload(work if top % 2 else half)
+        decoded = self.device.upload((work if top % 2 else half)[:size])
         self._every(self.work, 1, top)[...] = decoded.reshape(shape)
         self.codes[:size] = self.device.upload(codes)
         missed = np.unravel_index(np.flatnonzero(flags), shape)

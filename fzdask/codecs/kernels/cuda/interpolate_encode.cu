@@ -58,20 +58,20 @@ template <class T> __device__ void mask_special(const T *x, const u32 *mask, u64
   if (mask[i / 32] >> (i % 32) & 1) narrow(__longlong_as_double(0x7ff8000000000000ll), out[i]);
 }
 
-// Values of some classes, which lie one after the other for who asks. Places are whole numbers.
-template <class T>
-__device__ void read_values(const T *from, const i64 *rows, u32 classes, const double *places,
-                            u64 n, double *values) {
+// Values of some classes, which lie one after the other for who asks.
+template <class T, class Place>
+__device__ void read_values(const T *from, const i64 *rows, u32 classes, const Place *places, u64 n,
+                            T *values) {
   u64 i = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
   if (i >= n) return;
-  values[i] = 0.0;
+  narrow(0.0, values[i]);
   for (u32 c = 0; c < classes; c++) {
     const i64 *row = rows + c * ROW;
     i64 k = static_cast<i64>(places[i]) - row[CODES];
     if (k < 0 || k >= row[POINTS]) continue;
     i64 index[AXES];
     indices_of(row, k, index);
-    values[i] = widen(from[place_of(row, STEP, START, index)]);
+    values[i] = from[place_of(row, STEP, START, index)];
     return;
   }
 }
@@ -99,12 +99,17 @@ EXPORT(set_bits)
   KERNEL mask_special_##t(const T *x, const u32 *mask, u64 n, T *out) {                          \
     mask_special(x, mask, n, out);                                                               \
   }                                                                                              \
-  EXPORT(mask_special_##t)                                                                       \
-  KERNEL read_values_##t(const T *from, const i64 *rows, u32 first, u32 classes,                 \
-                         const double *places, u64 n, double *values) {                          \
+  EXPORT(mask_special_##t)
+#define READ(t, T, p, Place)                                                                     \
+  KERNEL read_values_##t##_##p(const T *from, const i64 *rows, u32 first, u32 classes,           \
+                               const Place *places, u64 n, T *values) {                          \
     read_values(from, rows + first * ROW, classes, places, n, values);                           \
   }                                                                                              \
-  EXPORT(read_values_##t)
+  EXPORT(read_values_##t##_##p)
 
 INTERPOLATE(f4, float)
 INTERPOLATE(f8, double)
+READ(f4, float, u4, u32)
+READ(f4, float, u8, u64)
+READ(f8, double, u4, u32)
+READ(f8, double, u8, u64)

@@ -254,7 +254,7 @@ def difference_bits(values: NDArray[Any], form: Form, subset: int) -> int:
     folded = folded_shape(form.shape)
     missing = 4 - len(folded)
     grid = np.array((1,) * missing + folded, np.int64)
-    samples = min(max(values.size // 32, 4096), 32768)
+    samples = min(max(form.size // 32, 4096), 32768)
     inv = _inverse_cell(form)
     return int(
         tuning.estimate_differences(values, grid, subset << missing, inv, LIMITS[8], samples)

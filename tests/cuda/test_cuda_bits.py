@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
+from test_cuda_streams import same, to_device, to_host
 
+import fzdask
+from fzdask.codecs import api
+from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.device import decode_device, encode_device
 from fzdask.codecs.device.bit_stages import (
     BitshuffleOnDevice,
     FixedLengthOnDevice,
@@ -10,6 +15,7 @@ from fzdask.codecs.device.bit_stages import (
     SignMagnitudeOnDevice,
     ZigzagOnDevice,
 )
+from fzdask.codecs.device.stages import device_stages
 from fzdask.codecs.stages.base import Form, Known
 from fzdask.codecs.stages.bitshuffle import Bitshuffle
 from fzdask.codecs.stages.fixed_length import FixedLength
@@ -117,3 +123,24 @@ def test_bitshuffle(device, dtype, block):
         data = raw.astype(np.uint8).view(dtype)
         there = BitshuffleOnDevice()
         check_stage(device, there, Bitshuffle(block), data)
+
+
+PRESETS = ("cuszp2", "cuszp3_fixed", "fz-gpu", "pfpl", "szp", "szp_composed")
+DIFFERENCES = ("axis=0", "axis=1", "axis=-1, order=2", "axis=5")
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [*PRESETS, *(f"quantize | difference({d}) | zigzag | fixed_length" for d in DIFFERENCES)],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pipelines_of_codes_and_planes_run_on_the_device(device, pipeline, order):
+    x = np.cumsum(np.cumsum(codes(9 * 37 * 31, "i4") % 50 - 25).reshape(9, 37, 31), 1)
+    x = np.asarray(x, "f4", order=order)
+    x[3] = 0
+    config = CodecConfig(abs=20.0, pipeline=pipeline)
+    assert device_stages(api.pipeline_of(config, x.dtype).array_stages, encode=True)
+    expected = fzdask.compress(x, abs=20.0, pipeline=pipeline)
+    assert fzdask.inspect(expected).bound == "abs"
+    assert encode_device(to_device(device, x), config, device) == expected
+    assert same(to_host(device, decode_device(expected, device)), fzdask.decompress(expected))

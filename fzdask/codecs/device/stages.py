@@ -17,6 +17,7 @@ from fzdask.codecs.device.default_stages import (
     LorenzoOnDevice,
     QuantizeOnDevice,
 )
+from fzdask.codecs.device.difference_stage import DifferenceOnDevice
 from fzdask.codecs.device.fusion import DeviceFusion
 from fzdask.codecs.device.interpolate_stage import InterpolateOnDevice
 from fzdask.codecs.device.logarithm_stage import LogarithmOnDevice
@@ -28,6 +29,7 @@ __all__ = ["device_stages", "fusion_at", "fusion_until"]
 _KINDS: tuple[type[DeviceStage], ...] = (
     QuantizeOnDevice,
     LorenzoOnDevice,
+    DifferenceOnDevice,
     HuffmanOnDevice,
     ZigzagOnDevice,
     NegabinaryOnDevice,

@@ -97,25 +97,28 @@ class CompressionThread:
         try:
             slices = task.block.encode()
             index = 0
+            start, used = began, self._processor_time()
             while True:
-                start, used = now(), self._processor_time()
                 try:
                     next(slices)
                     data = None
-                except StopIteration as end:
-                    data = end.value
-                task.compress_seconds += self._processor_time() - used
+                except StopIteration as last:
+                    data = last.value
+                end, spent = now(), self._processor_time()
+                task.compress_seconds += spent - used
                 task.slices += 1
-                self._times.update(field, index, now() - start)
+                self._times.update(field, index, end - start)
+                start, used = end, spent  # what is done between slices counts for the next
                 if data is not None:
                     break
                 index += 1
-                if state.rules.slices and not self._may_go_on(task, index):
-                    state.records.add("compress", task.block.name, field, began, now())
+                if state.rules.slices and not self._may_go_on(task, index, end):
+                    state.records.add("compress", task.block.name, field, began, end)
                     if not self._pause(task, index):
                         slices.close()
                         return
-                    began = now()
+                    began = start = now()
+                    used = self._processor_time()
             task.data = data
             task.nbytes = memoryview(data).nbytes
         except BaseException as error:
@@ -129,9 +132,9 @@ class CompressionThread:
                 state.counts["blocks past their window"] += 1
             state.encoded(task)
 
-    def _may_go_on(self, task: BlockTask, index: int) -> bool:
+    def _may_go_on(self, task: BlockTask, index: int, moment: float) -> bool:
         """Without the lock: a reading that is out of date costs one slice."""
-        state, moment = self._state, now()
+        state = self._state
         if task.snapshot.dropped or state.broken:
             return False
         need = self._times.expected(task.block.field, index)
@@ -143,7 +146,8 @@ class CompressionThread:
         with state.lock:
             state.counts["pauses within blocks"] += 1
             while not (task.snapshot.dropped or state.broken):
-                if self._may_go_on(task, index):
+                moment = now()
+                if self._may_go_on(task, index, moment):
                     return True
-                state.compress_turn.wait(self._until(task, now()))
+                state.compress_turn.wait(self._until(task, moment))
         return False

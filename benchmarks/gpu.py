@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None, device: Any = None) -> list[Result]:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mb", type=float, nargs="+", default=[64, 256, 537, 1024])
     parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=list(FIELDS))
-    parser.add_argument("--pipelines", nargs="+", default=["default", "speed"])
+    parser.add_argument("--pipelines", nargs="+", default=["default", "speed", "quality"])
     parser.add_argument("--rel", type=float, default=1e-3)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write the results there too")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Keys", "RateLimitedStore", "open_store"]
 
-OVERSLEPT = 0.5e-3
+OVERSLEPT = 1e-3
 """Seconds by which a sleep may take too long."""
 
 PARTIAL = ".partial"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import struct
 
 import numpy as np
@@ -51,6 +52,12 @@ def read(stream: bytes, codebook: bytes = b"") -> np.ndarray:
     header.codebook = codebook
     memory_shape = header.shape[::-1] if header.fortran else header.shape
     chain = [stage for stage in header.stages if stage.number not in BACK_ENDS]
+    if not classical(chain):
+        import reader_chain
+
+        require(header.dtype.itemsize * math.prod(memory_shape) > 0, "stages for no bytes")
+        array = reader_chain.read_chain(header, chain, memory_shape).reshape(memory_shape)
+        return array.T if header.fortran else array
     if header.dtype.itemsize * math.prod(memory_shape) == 0:
         require(not header.stages, "stages for an array of no bytes")
     if chain and chain[0].number in (QUANTIZE, LOGARITHM, INTERPOLATE):
@@ -59,6 +66,12 @@ def read(stream: bytes, codebook: bytes = b"") -> np.ndarray:
         values = read_lossless(header, math.prod(memory_shape), shuffled=bool(chain))
     array = values.reshape(memory_shape)
     return array.T if header.fortran else array
+
+
+def classical(chain: list[Stage]) -> bool:
+    """Whether this is a chain of the main presets, or of a part of their stages."""
+    numbers = "".join(f"{stage.number} " for stage in chain)
+    return bool(re.fullmatch("(5 )?|(20 )?(1 (2 )*|6 )(3 |7 |(7 )?11 )?", numbers))
 
 
 def read_lossless(header: Header, count: int, *, shuffled: bool) -> np.ndarray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 import struct
 import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
+import reader_back_ends
 from numcodecs import zstd as zstd_library
 
 
@@ -31,12 +31,28 @@ DTYPES = {
 DESCRIBED = 63
 
 LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
-QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM = 1, 2, 3, 4, 5, 20
-INTERPOLATE, ZIGZAG, FIXED_LENGTH = 6, 7, 11
-BACK_ENDS = {ZSTD}
-STAGES_READ = {QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, LOGARITHM, ZIGZAG, FIXED_LENGTH}
-STAGES_READ |= {INTERPOLATE}
-LETTERS = {LOGARITHM: "L", FIXED_LENGTH: "F"}  # of stages whose numbers have two digits
+QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, INTERPOLATE, ZIGZAG = range(1, 8)
+NEGABINARY, SIGN_MAGNITUDE, BITSHUFFLE, FIXED_LENGTH = range(8, 12)
+DICTIONARY, RANS, LOGARITHM, TRANSPOSE, BLOCK_MEAN, BINNING, DIFFERENCE = 15, 16, *range(20, 25)
+LORENZO_TILES, CONSTANT, GOLOMB_RICE, WAVELET = 25, 26, 27, 30
+BACK_ENDS = {ZSTD, *reader_back_ends.UNDO}
+# What each array stage takes and gives: array, lattice, codes, bytes; the same if there is a star.
+KINDS = {
+    QUANTIZE: "al", INTERPOLATE: "al", WAVELET: "al", LOGARITHM: "aa", SHUFFLE: "ab",
+    LORENZO: "ll", LORENZO_TILES: "ll", BLOCK_MEAN: "ll", BINNING: "ll", DIFFERENCE: "ll",
+    DICTIONARY: "ll", TRANSPOSE: "al*", CONSTANT: "al*", BITSHUFFLE: "alcb", HUFFMAN: "lb",
+    RANS: "lb", ZIGZAG: "lc", NEGABINARY: "lc", SIGN_MAGNITUDE: "lc", FIXED_LENGTH: "lcb",
+    GOLOMB_RICE: "cb",
+}  # fmt: skip
+STAGES_READ = set(KINDS) | BACK_ENDS
+# Numbers of bytes of parameters; another number for those that depend on the array.
+LENGTHS = {
+    QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), SHUFFLE: (0,), INTERPOLATE: (1, 3),
+    LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,), NEGABINARY: (0,), SIGN_MAGNITUDE: (0,),
+    BITSHUFFLE: (1,), DICTIONARY: (1,), RANS: (2, 5), TRANSPOSE: range(65), BLOCK_MEAN: (3,),
+    BINNING: (2,), DIFFERENCE: (2,), LORENZO_TILES: (3,), CONSTANT: range(1, 10),
+    GOLOMB_RICE: (1,), WAVELET: (5,),
+}  # fmt: skip
 
 
 @dataclass
@@ -97,8 +113,13 @@ class Header:
         require((stage, number) in self.sections, f"section {number} of stage {stage} is missing")
         data = self.sections[stage, number]
         for back_end, size in reversed(self.undo[stage, number]):
-            assert back_end == ZSTD
-            data = unzstd(data, size)
+            if back_end == ZSTD:
+                data = unzstd(data, size)
+                continue
+            try:
+                data = reader_back_ends.undo(back_end, data, size)
+            except reader_back_ends.MisfitError as misfit:
+                raise MalformedError(f"back end {back_end}: {misfit}") from misfit
         return data
 
     def check(self, expected: set[tuple[int, int]], count: int) -> None:
@@ -230,12 +251,24 @@ def read_stages(fields: Bytes) -> list[Stage]:
         if size == 7:
             size = fields.varint()
         stages.append(Stage(word >> 3, fields.take(size)))
-    require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
-    numbers = "".join(LETTERS.get(s.number, str(s.number)) for s in stages)
-    possible = "|54*|L?(12*|6)(3|7|7?F)?4*"
-    require(bool(re.fullmatch(possible, numbers)), f"a chain of stages {numbers}")
-    lengths = {QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), ZSTD: (0,), SHUFFLE: (0,)}
-    lengths |= {INTERPOLATE: (1, 3), LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,)}
-    for stage in stages:
-        require(len(stage.parameters) in lengths[stage.number], "parameters of another length")
+    check_chain(stages)
     return stages
+
+
+def check_chain(stages: list[Stage]) -> None:
+    """Each stage takes what the one before gives; back ends come last."""
+    require({s.number for s in stages} <= STAGES_READ, "a stage that is not known here")
+    given = "a"
+    for k, stage in enumerate(stages):
+        require(len(stage.parameters) in LENGTHS.get(stage.number, (0,)), "parameters of a stage")
+        if stage.number in BACK_ENDS:
+            require(k > 0, "a back end for an array")
+            given = ""
+            continue
+        takes, gives = KINDS[stage.number][:-1], KINDS[stage.number][-1]
+        require(given != "" and given in takes, f"stage {stage.number} after what it cannot take")
+        given = given if gives == "*" else gives
+    logarithms = [k for k, stage in enumerate(stages) if stage.number == LOGARITHM]
+    followers = [s.number for s in stages[1:2]]
+    require(logarithms in ([], [0]), "a logarithm that is not the first stage")
+    require(not logarithms or followers[:1] in ([QUANTIZE], [INTERPOLATE]), "a logarithm alone")

@@ -3,7 +3,14 @@
 import numpy as np
 from numba import njit
 
-from fzdask.codecs.kernels.cpu.symbols import ALPHABET, exponent, extra_bits, symbol_of, zigzag
+from fzdask.codecs.kernels.cpu.symbols import (
+    ALPHABET,
+    DIRECT,
+    exponent,
+    extra_bits,
+    symbol_of,
+    zigzag,
+)
 
 _FRACTION = 8  # bits after the point of the integer logarithm
 
@@ -43,6 +50,33 @@ def log2_fixed(value):
 
 
 @njit(nogil=True, cache=True)
+def _sample_places(n, shape, strides, places):
+    """Points spread evenly with a pseudo-random offset, each with a neighbour before on any axis.
+
+    By themselves, since divisions would keep a processor from waiting for many points at a time.
+    """
+    samples = places.size
+    random = np.uint64(1)
+    first = np.int64(0)  # k * n // samples
+    share, part = n // samples, n % samples
+    carried = np.int64(0)
+    for k in range(samples):
+        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        carried += part
+        full = np.int64(carried >= samples)
+        carried -= samples * full
+        pos = first + np.int64((random >> np.uint64(33)) % np.uint64(max(share + full, 1)))
+        first += share + full
+        rest = pos
+        for a in range(shape.size - 1):
+            c = np.int64(np.uint64(rest) // np.uint64(strides[a]))
+            rest -= c * strides[a]
+            if c == 0:
+                pos += strides[a]
+        places[k] = pos + np.int64(rest == 0)
+
+
+@njit(nogil=True, cache=True)
 def difference_costs(x, forced, shape, inv, limit, samples, costs):
     """Estimate the coded bits of the sample for each subset of differenced axes.
 
@@ -64,54 +98,52 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     strides = np.ones(nd, np.int64)
     for k in range(nd - 2, -1, -1):
         strides[k] = strides[k + 1] * shape[k + 1]
-    counts = np.zeros((subsets, ALPHABET), np.int64)
+    back = np.zeros(subsets, np.int64)  # from a point to the corners of the cell behind it
+    for b in range(subsets):
+        for a in range(nd):
+            back[b] += strides[a] * ((b >> a) & 1)
+    places = np.empty(samples, np.int64)
+    _sample_places(x.size, shape, strides, places)
+    counts = np.zeros((subsets, ALPHABET), np.int32)
+    r = np.empty(subsets, np.float64)
     q = np.empty(subsets, np.int64)
-    n = x.size
     taken = np.int64(0)
     top = np.int64(0)
     costs[:] = 0
-    random = np.uint64(1)
     for k in range(samples):
-        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        first = k * n // samples
-        room = (k + 1) * n // samples - first
-        pos = first + np.int64((random >> np.uint64(33)) % np.uint64(max(room, 1)))
-        rest = pos
-        for a in range(nd):
-            c = rest // strides[a]
-            rest -= c * strides[a]
-            if c == 0:
-                pos += strides[a]
         usable = True
         for b in range(subsets):
-            at = pos
-            for a in range(nd):
-                if (b >> a) & 1:
-                    at -= strides[a]
-            r = np.rint(np.float64(x[at]) * inv)
-            if not np.abs(r) <= limit or (forced.size > 0 and forced[at] != 0):
-                usable = False
-                break
-            q[b] = np.int64(r)
+            r[b] = np.rint(np.float64(x[np.uint64(places[k] - back[b])]) * inv)
+            usable &= np.abs(r[b]) <= limit
+        if forced.size > 0:
+            for b in range(subsets):
+                usable &= forced[places[k] - back[b]] == 0
         if not usable:
             continue
         taken += 1
+        for b in range(subsets):
+            q[b] = np.int64(r[b])
         for a in range(nd):
             bit = 1 << a
             for b in range(subsets):
                 if b & bit:
                     q[b] = q[b ^ bit] - q[b]
         for b in range(subsets):
-            s = symbol_of(zigzag(q[b]))
-            counts[b, s] += 1
-            top = max(top, s)
-            costs[b] += np.int64(extra_bits(s)) << _FRACTION
+            z = zigzag(q[b])
+            if z < DIRECT:
+                counts[b, z] += 1
+                top = max(top, np.int64(z))
+            else:
+                s = symbol_of(z)
+                counts[b, s] += 1
+                top = max(top, s)
+                costs[b] += np.int64(extra_bits(s)) << _FRACTION
     if taken == 0:
         return
     whole = log2_fixed(taken)
     for b in range(subsets):
         for s in range(top + 1):
-            c = counts[b, s]
+            c = np.int64(counts[b, s])
             if c > 0:
                 # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen
                 costs[b] += c * (whole - log2_fixed(c)) + 184

@@ -87,12 +87,16 @@ class Codebook:
 
     @cached_property
     def decoding_tables(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        fast, slow = codebook.decoding_tables(self.lengths, symbols.DIRECT)
+        fast, slow = codebook.decoding_tables(self.lengths, codebook.LARGE, symbols.RUN)
         return fast, slow
 
     @cached_property
     def several_table(self) -> NDArray[np.uint64]:
-        table: NDArray[np.uint64] = codebook.several_table(self.decoding_tables[0], symbols.DIRECT)
+        """For decoding on lanes; empty where that would be slower, or the run symbol is not 0."""
+        fast, slow = self.decoding_tables
+        if self.mode > 0 or slow[codebook.SLOW_LARGE] >= huffman.WIDE_BOOK:
+            return np.zeros(0, np.uint64)
+        table: NDArray[np.uint64] = codebook.several_table(fast, self.mode == 0, symbols.RUN)
         return table
 
     @property
@@ -333,14 +337,23 @@ class SharedBooks:
         if self._missed > MOST_BOOKS and self._missed % RETRY:  # no two chunks alike, it seems
             self._missed += 1
             return own_coding(coded, group)
-        counts = coded.counts
+        counts = plain = coded.counts
         own = None
-        if _run_symbol(counts, coded.z.size) >= 0:  # whether runs pay is the chunk's own matter
-            own = own_coding(coded, group, counts)
-            counts = own.counts
+        mode = _run_symbol(counts, coded.z.size)
+        if mode >= 0:
+            paid = next((p for p in (True, False) if self.recall(("runs", p))), None)
+            if paid is None:
+                own = own_coding(coded, group, plain)
+                for answer in (True, False):
+                    self.remember(("runs", answer), (own.book.mode >= 0) == answer)
+                mode, counts = own.book.mode, own.counts
+            elif paid:
+                counts, _ = _count_runs(coded, group, 1, mode)
+            else:
+                mode = -1
         shared = None
         complete = False
-        shelf = self._shelves.get(own.book.mode if own else -1)
+        shelf = self._shelves.get(mode)
         if shelf is not None:
             found = choice.best_book(counts, shelf.lengths, shelf.packed_bits)
             row, bits, entropy, complete = found
@@ -350,7 +363,7 @@ class SharedBooks:
             if complete and own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
                 self._teach(entry, counts)
                 return shared
-        own = own or own_coding(coded, group, counts)
+        own = own or own_coding(coded, group, plain)
         if shared and shared.total_bits <= (1 + self.drift) * own.total_bits:
             self._teach(entry, counts)
             accepted = complete and shared.total_bits <= (1 + ACCEPTED) * own.total_bits

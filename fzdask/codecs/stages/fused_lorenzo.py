@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.codecs.kernels.cpu import fused_symbols, outliers
+from fzdask.codecs.kernels.cpu.scratch import reserve
+from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.huffman import Huffman
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
 from fzdask.codecs.stages.quantize import (
+    LIMITS,
     Quantize,
+    cheap_rule,
     dequantize_residual,
+    lattice_width,
+    outlier_sections,
     quantize_to_residual,
+    room_for_values,
     steps,
+    with_outliers,
 )
+from fzdask.codecs.stages.symbols import Symbols
 
 __all__ = ["QuantizeLorenzo", "QuantizeLorenzoHuffman", "encode_quantize_lorenzo"]
+
+WIDTH = 4  # bytes of the lattice that the kernel on vectors takes
 
 
 class QuantizeLorenzo(Fusion):
@@ -68,8 +81,18 @@ class QuantizeLorenzoHuffman(Fusion):
         sections: Sequence[dict[str, NDArray[np.uint8]]],
         known: Known,
     ) -> NDArray[Any]:
-        coded = stages[2].decode_symbols(data, forms[2], params[2], sections[2], known)
-        return _decode_quantize_lorenzo(coded, forms, params, sections)
+        form, coder = forms[0], stages[2]
+        if forms[1].dtype.itemsize != WIDTH or not isinstance(coder, Huffman):
+            residual = coder.decode(data, forms[2], params[2], sections[2], known)
+            return _decode_quantize_lorenzo(residual, forms, params, sections)
+        coded = coder.decode_symbols(data, forms[2], params[2], sections[2], known)
+        strides, spans = axes_geometry(form.shape, params[1][0])
+        out = room_for_values(form.size, form)
+        fused_symbols.decode(
+            coded.z, coded.wide, coded.places, steps(form.bound)[0], strides, spans,
+            *_buffers(strides, spans), out,
+        )  # fmt: skip
+        return with_outliers(out, form, sections[0])
 
 
 def encode_quantize_lorenzo(
@@ -79,11 +102,56 @@ def encode_quantize_lorenzo(
     job.sample = (data, steps(form.bound)[1])
     subset = lorenzo.subset(data, form, job)
     geometry = axes_geometry(form.shape, subset)
-    joint = quantize_to_residual(data, form.bound, job, *geometry, symbols)
+    narrow = lattice_width(data, form.bound, job) == WIDTH
+    if symbols and narrow and job.bits.dtype.itemsize == data.itemsize:
+        joint = _quantize_to_symbols(data, form.bound, job, *geometry)
+    else:
+        joint = quantize_to_residual(data, form.bound, job, *geometry)
+        if symbols:
+            joint.data = Symbols.of(joint.data)
     return [
         Encoded(None, joint.params, joint.sections),
         Encoded(joint.data, bytes([subset])),
     ]
+
+
+def _quantize_to_symbols(
+    data: NDArray[Any],
+    bound: float,
+    job: Job,
+    strides: NDArray[np.int64],
+    spans: NDArray[np.int64],
+) -> Encoded:
+    """Lattice of 32 bits, differenced along these axes, as symbols."""
+    step, inv = steps(bound)
+    state = np.zeros(outliers.STATE, np.int64)
+    # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
+    runs = reserve(data.size + 32, np.uint8)
+    values = reserve(data.size, job.bits.dtype)
+    sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
+    part = np.empty(TILE, data.dtype)
+    room = Symbols.empty(data.size)
+    used = fused_symbols.encode(
+        data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
+        step, bound, LIMITS[WIDTH], *cheap_rule(bound, inv), strides, spans,
+        *_buffers(strides, spans), room.z, room.wide, room.tables, state, runs, values,
+    )  # fmt: skip
+    out: Any = Symbols(room.z, room.wide[:used], room.tables)
+    return Encoded(out, bytes([WIDTH]), outlier_sections(state, runs, values))
+
+
+_kept = threading.local()
+
+
+def _buffers(strides: NDArray[np.int64], spans: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
+    made: Any = getattr(_kept, "buffers", None)
+    if made is None or made[0] is not strides or made[1] is not spans:
+        made = strides, spans, new_buffers(strides, spans)
+        _kept.buffers = made
+    buffers: tuple[NDArray[Any], ...] = made[2]
+    buffers[-1][:] = 0
+    return buffers
 
 
 def _decode_quantize_lorenzo(
@@ -92,7 +160,7 @@ def _decode_quantize_lorenzo(
     params: Sequence[bytes],
     sections: Sequence[dict[str, NDArray[np.uint8]]],
 ) -> NDArray[Any]:
-    """Undo both, from residuals or zigzagged ones as uint16."""
+    """Undo both, from residuals."""
     width = forms[1].dtype.itemsize
     geometry = axes_geometry(forms[0].shape, params[1][0])
     return dequantize_residual(residual, forms[0], width, sections[0], *geometry)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
-from fzdask.codecs.kernels.cpu.scratch import scratch
+from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
 from fzdask.codecs.stages.base import (
     ArrayStage,
     Encoded,
@@ -21,10 +21,10 @@ from fzdask.codecs.stages.base import (
     Section,
     check_params,
 )
-from fzdask.codecs.stages.symbols import Symbols
+from fzdask.codecs.stages.symbols import ROOM, Symbols
 from fzdask.errors import ConfigError, FormatError
 
-__all__ = ["Huffman", "choose_coding", "find_book", "read_params"]
+__all__ = ["Decoded", "Huffman", "choose_coding", "find_book", "read_params"]
 
 NO_TABLE = np.zeros(0, np.uint64)
 WORST_BITS = (
@@ -96,10 +96,8 @@ class Huffman(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         coded = self.decode_symbols(data, form, params, sections, known)
-        if coded.dtype == form.dtype:
-            return coded
         out = np.empty(form.size, form.dtype)
-        symbols.residual_of(coded, out)
+        symbols.residual_of(coded.z, coded.places, coded.wide, out)
         return out
 
     def decode_symbols(
@@ -109,8 +107,8 @@ class Huffman(ArrayStage):
         params: bytes,
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
-    ) -> NDArray[Any]:
-        """Residuals of the form's dtype or, if all fit 16 bits, zigzagged ones as uint16."""
+    ) -> Decoded:
+        """Residuals as a fusion with stages before this one takes them."""
         group, mode = read_params(params)
         book = find_book(sections, mode, known.book)
         sizes = sections.get("group_sizes")
@@ -125,13 +123,36 @@ class Huffman(ArrayStage):
         words = scratch(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
         words[: data.size // 4] = data.view("<u4")
         words[data.size // 4 :] = 0
-        out = scratch(form.size, np.uint16 if book.narrow else form.dtype)
+        z = scratch(form.size + ROOM, np.uint16)[: form.size]
+        many = 0 if book.narrow else form.size
+        places, wide = reserve(many, np.int64), reserve(many, np.uint64)
         fast, slow = book.decoding_tables
-        several = mode < 0 and groups >= 4 and slow[codebook.SLOW_CLASSES] < huffman.WIDE_BOOK
-        table = book.several_table if several else NO_TABLE
-        if not huffman.decode(words, starts, group, mode, fast, slow, table, out):
+        table = book.several_table if groups >= 4 else NO_TABLE
+        used = huffman.decode(words, starts, group, mode, fast, slow, table, z, places, wide)
+        if used < 0:
             raise FormatError("fzdask stream: huffman payload does not decode; it is damaged.")
-        return out
+        places, wide = places[:used], wide[:used]
+        if used > 1:
+            order = np.argsort(places)
+            places, wide = places[order], wide[order]
+        return Decoded(z, places, wide)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Zigzagged residuals.
+
+    Attributes
+    ----------
+    z : uint16 array
+        The values, or anything where one needs more bits; with ``ROOM`` behind them.
+    places, wide : int64 and uint64 arrays
+        Where those are, ascending, and which.
+    """
+
+    z: NDArray[np.uint16]
+    places: NDArray[np.int64]
+    wide: NDArray[np.uint64]
 
 
 def read_params(params: bytes) -> tuple[int, int]:

@@ -13,7 +13,6 @@ from fzdask.codecs.kernels.cpu.difference import new_state
 from fzdask.codecs.kernels.cpu.lattice_vectors import fused_multiply_add
 from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
-from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
 __all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
@@ -92,45 +91,40 @@ def quantize_to_residual(
     job: Job,
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
-    symbols: bool = False,
 ) -> Encoded:
-    """Quantize and difference along the axes of these strides in one pass (none: the lattice).
-
-    With ``symbols`` the main output is :class:`Symbols` of the residual, not the residual.
-    """
+    """Quantize and difference along the axes of these strides in one pass (none: the lattice)."""
     width = lattice_width(data, bound, job)
     lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
     runs = reserve(data.size + 32, np.uint8)
     values = reserve(data.size, job.bits.dtype)
-    out: Any
     if data.dtype.kind == "f":
         step, inv = steps(bound)
         minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
         bufs, hist = new_state(lattice_dtype, strides)
         cell = (data, job.bits, minus_zero, job.forced, inv, step, bound, LIMITS[width])
         cell = (*cell, *cheap_rule(bound, inv))
-        if symbols:
-            room = Symbols.empty(data.size)
-            used = lattice.quantize_to_symbols(
-                *cell, strides, spans, bufs, hist, room.z, room.wide, room.tables,
-                state, runs, values,
-            )  # fmt: skip
-            out = Symbols(room.z, room.wide[:used], room.tables)
-        else:
-            out = np.empty(data.size, lattice_dtype)
-            lattice.quantize(*cell, strides, spans, bufs, hist, out, state, runs, values)
+        out = np.empty(data.size, lattice_dtype)
+        lattice.quantize(*cell, strides, spans, bufs, hist, out, state, runs, values)
         job.sample = (data, inv)
     else:
         out = np.empty(data.size, lattice_dtype)
         lattice.quantize_integers(data, job.bits, job.forced, int(bound), out, state, runs, values)
         job.sample = (out, 1.0)
-    sections: dict[str, Section] = {}
-    if state[outliers.VALUES]:
-        sections["outlier_runs"] = runs[: state[outliers.BYTES]].copy()
-        sections["outliers"] = values[: state[outliers.VALUES]].view(np.uint8).copy()
-    return Encoded(out, bytes([width]), sections)
+    return Encoded(out, bytes([width]), outlier_sections(state, runs, values))
+
+
+def outlier_sections(
+    state: NDArray[np.int64], runs: NDArray[np.uint8], values: NDArray[Any]
+) -> dict[str, Section]:
+    """Places and bits of the outliers that a pass over an array found."""
+    if not state[outliers.VALUES]:
+        return {}
+    return {
+        "outlier_runs": runs[: state[outliers.BYTES]].copy(),
+        "outliers": values[: state[outliers.VALUES]].view(np.uint8).copy(),
+    }
 
 
 def dequantize_residual(
@@ -143,17 +137,10 @@ def dequantize_residual(
 ) -> NDArray[Any]:
     """Undo :func:`quantize_to_residual` (integers: with no axes)."""
     bound = form.bound
-    bits_dtype = np.dtype(f"<u{form.dtype.itemsize}")
     if form.dtype.kind == "f":
-        if not (bound > 0 and np.isfinite(steps(bound)).all()):
-            raise FormatError(f"fzdask stream: bound {bound!r} has no lattice; it is damaged.")
-        native = np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype
-        out = np.empty(data.size, native)
+        out = room_for_values(data.size, form)
         bufs, hist = new_state(np.dtype(f"<i{width}"), strides)
         lattice.dequantize(data, steps(bound)[0], strides, spans, bufs, hist, out)
-        if native != form.dtype:
-            with np.errstate(over="ignore"):  # a value out of range is an outlier, put back below
-                out = out.astype(form.dtype)
     else:
         if not (0 <= bound < 2**62 and bound == int(bound)):
             raise FormatError(f"fzdask stream: integer bound {bound!r}; the stream is damaged.")
@@ -161,11 +148,30 @@ def dequantize_residual(
         info = np.iinfo(form.dtype)
         low, high = max(int(info.min), -(2**63)), min(int(info.max), 2**63 - 1)
         lattice.dequantize_integers(data, int(bound), low, high, out)
+    return with_outliers(out, form, sections)
+
+
+def room_for_values(size: int, form: Form) -> NDArray[Any]:
+    """Room for the values of a lattice of floats: float32 or float64."""
+    if not (form.bound > 0 and np.isfinite(steps(form.bound)).all()):
+        raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; it is damaged.")
+    return np.empty(size, np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype)
+
+
+def with_outliers(
+    out: NDArray[Any], form: Form, sections: dict[str, NDArray[np.uint8]]
+) -> NDArray[Any]:
+    """Values of a lattice, in the form's dtype, with the outliers put back."""
+    if out.dtype != form.dtype:
+        with np.errstate(over="ignore"):  # a value out of range is an outlier, put back below
+            out = out.astype(form.dtype)
     runs = sections.get("outlier_runs")
     values = sections.get("outliers")
-    if runs is not None or values is not None:
-        if runs is None or values is None or values.size % form.dtype.itemsize:
-            raise FormatError("fzdask stream: outliers and their places do not match.")
-        if not outliers.restore(runs, values.view(bits_dtype), out.view(bits_dtype)):
-            raise FormatError("fzdask stream: outliers do not fit the array.")
+    if runs is None and values is None:
+        return out
+    if runs is None or values is None or values.size % form.dtype.itemsize:
+        raise FormatError("fzdask stream: outliers and their places do not match.")
+    bits = np.dtype(f"<u{form.dtype.itemsize}")
+    if not outliers.restore(runs, values.view(bits), out.view(bits)):
+        raise FormatError("fzdask stream: outliers do not fit the array.")
     return out

@@ -12,7 +12,9 @@ from fzdask.codecs.kernels.cpu import symbols
 from fzdask.codecs.kernels.cpu.difference import TILE
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
 
-__all__ = ["Symbols"]
+__all__ = ["ROOM", "Symbols"]
+
+ROOM = 64  # values past the end that a vector may touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Symbols:
     Attributes
     ----------
     z : uint16 array
-        The values, or ``WIDE`` for one that needs more bits.
+        The values, with ``ROOM`` behind them, or ``WIDE`` for one that needs more bits.
     wide : uint64 array
         Those, in order.
     tables : int64 array of four rows
@@ -37,7 +39,7 @@ class Symbols:
     def empty(cls, size: int) -> Symbols:
         """Room for that many; pages of the wide list are touched only as it fills."""
         return cls(
-            scratch(size, np.uint16),
+            scratch(size + ROOM, np.uint16)[:size],
             reserve(size, np.uint64),
             np.zeros((4, symbols.ALPHABET), np.int64),
         )

@@ -8,8 +8,12 @@ TABLE_BITS = 11  # codes up to this long decode by one look-up; 2048 entries sta
 LONG_CODE = 0xFFFF
 NO_CODE = 64
 SLOW_BASE = MAX_LENGTH + 1
-SLOW_CLASSES = 2 * MAX_LENGTH + 2
-SLOW_ORDER = SLOW_CLASSES + 1
+SLOW_LARGE = 2 * MAX_LENGTH + 2
+SLOW_ORDER = SLOW_LARGE + 1
+LARGE = 1 << 8  # symbols from here on are not looked up several at a time
+SEVERAL = 6  # at most so many are
+COUNT_SHIFT = 8 + 8 * SEVERAL
+LONGEST_RUN = 24  # of those that are looked up: each chunk ends with some that are not
 _COUNT_BITS = 10  # bits that hold the number of coded entries of the compact form
 
 
@@ -117,7 +121,7 @@ def canonical_codes(lengths):
 
 
 @njit(nogil=True, cache=True)
-def decoding_tables(lengths, classes):
+def decoding_tables(lengths, large, runs):
     """Tables for decoding; both empty when the lengths are no complete prefix code.
 
     Returns
@@ -128,8 +132,8 @@ def decoding_tables(lengths, classes):
     slow : int64[]
         By length: the first ``MAX_LENGTH``-bit prefix that is not a code of it or a shorter one;
         from ``SLOW_BASE`` the index of its first symbol minus its first code; at
-        ``SLOW_CLASSES`` the share, in 2**-MAX_LENGTH, of codes of symbols from ``classes`` on;
-        from ``SLOW_ORDER`` the symbols by (length, symbol).
+        ``SLOW_LARGE`` the share, in 2**-MAX_LENGTH, of codes of symbols from ``large`` up to
+        ``runs``; from ``SLOW_ORDER`` the symbols by (length, symbol).
     """
     per_length = np.zeros(MAX_LENGTH + 2, np.int64)
     used = 0
@@ -141,13 +145,13 @@ def decoding_tables(lengths, classes):
             per_length[length] += 1
             used += 1
             kraft += np.int64(1) << (MAX_LENGTH - length)
-            if s >= classes:
+            if large <= s < runs:
                 wide += np.int64(1) << (MAX_LENGTH - length)
     full = np.int64(1) << MAX_LENGTH
     if kraft > full or used == 0 or (used > 1 and kraft < full):
         return np.zeros(0, np.uint16), np.zeros(0, np.int64)
     slow = np.zeros(SLOW_ORDER + used, np.int64)
-    slow[SLOW_CLASSES] = wide
+    slow[SLOW_LARGE] = wide
     following = np.zeros(MAX_LENGTH + 2, np.int64)
     code = np.int64(0)
     index = np.int64(0)
@@ -173,14 +177,17 @@ def decoding_tables(lengths, classes):
 
 
 @njit(nogil=True, cache=True)
-def several_table(fast, direct):
-    """Up to three symbols below ``direct`` by the next ``TABLE_BITS`` bits.
+def several_table(fast, runs, run):
+    """Up to ``SEVERAL`` symbols below ``LARGE`` by the next ``TABLE_BITS`` bits.
+
+    With ``runs``, symbols from ``run`` on are runs of symbol 0; such a run counts whether or not
+    all of it is among the symbols of an entry.
 
     Returns
     -------
     uint64[2**TABLE_BITS]
-        Bits 0 to 3: their bits together; bits 4 to 7: how many (0: none that short);
-        then 16 bits for each.
+        From the lowest byte on: how many bits they take; a byte for each symbol, 0 behind the
+        last; how many they are, at most ``LONGEST_RUN`` (0: there is no such symbol).
     """
     size = 1 << TABLE_BITS
     table = np.zeros(size, np.uint64)
@@ -188,15 +195,28 @@ def several_table(fast, direct):
         bits = 0
         many = 0
         packed = np.uint64(0)
-        while many < 3:
+        while many < SEVERAL:
             entry = np.int64(fast[(index << bits) & (size - 1)])
             length = entry & 15
-            if entry == LONG_CODE or entry >> 4 >= direct or bits + length > TABLE_BITS:
+            symbol = entry >> 4
+            if entry == LONG_CODE or bits + length > TABLE_BITS:
                 break
-            many += 1
-            packed |= np.uint64(entry >> 4) << np.uint64(16 * many)
+            if symbol < LARGE:
+                many += 1
+                packed |= np.uint64(symbol) << np.uint64(8 * many)
+            elif runs and symbol >= run:
+                raw = symbol - run  # bits that follow
+                length += raw
+                if bits + length > TABLE_BITS:
+                    break
+                low = (index >> (TABLE_BITS - bits - length)) & ((1 << raw) - 1)
+                if many + (1 << raw) + low > LONGEST_RUN:
+                    break
+                many += (1 << raw) + low
+            else:
+                break
             bits += length
-        table[index] = packed | np.uint64(many << 4 | bits)
+        table[index] = packed | np.uint64(bits) | (np.uint64(many) << np.uint64(COUNT_SHIFT))
     return table
 
 

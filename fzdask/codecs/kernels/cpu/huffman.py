@@ -11,16 +11,25 @@ from numba import njit
 
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
 from fzdask.codecs.kernels.cpu.huffman_decode import WIDE_BOOK, decode
+from fzdask.codecs.kernels.cpu.huffman_steps import (
+    EIGHTS,
+    FAR,
+    FOURS,
+    JOINED,
+    LONG_SIXTEEN,
+    NEAR,
+    SIXTEENS,
+    UNIT,
+    codes_far,
+    codes_near,
+    store_words,
+)
 from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
 from fzdask.codecs.kernels.cpu.symbols import (
     DIRECT,
     ESCAPE,
     ESCAPE_BITS,
-    NOT_SMALL,
-    PAIRS,
     RUN,
-    SMALL,
-    SMALL_BITS,
     WIDE,
     exponent,
     extra_bits,
@@ -29,9 +38,8 @@ from fzdask.codecs.kernels.cpu.symbols import (
 
 __all__ = ["WIDE_BOOK", "coded_bits", "count_runs", "decode", "encode"]
 
-MANY_LARGE = 1 << (MAX_LENGTH - 5)  # values that are not small: too many for pairs
-FEW_VALUES = 1 << 13  # a table of pairs takes 3 us
-_RUNS, _SINGLE, _PAIRS, _FOURS = range(4)
+LATER = (1 << UNIT) - 1  # flags of symbols that are to be looked up in the larger table
+MANY_LARGE = 1 << (MAX_LENGTH - 8)  # share of symbols that are not near, in 2**-MAX_LENGTH
 
 
 @njit(nogil=True, cache=True)
@@ -47,8 +55,9 @@ def count_runs(z, wide, chunk, every, mode, counts):
     for start in range(0, n, chunk):
         end = min(n, start + chunk)
         if (start // chunk) % every:
-            for i in range(start, end):
-                used += np.int64(z[i] == WIDE)
+            if wide.size:
+                for i in range(start, end):
+                    used += np.int64(z[i] == WIDE)
             continue
         last = start - 1
         for i in range(start, end, FLAGS):
@@ -94,264 +103,140 @@ def coded_bits(counts, lengths):
 
 @njit(nogil=True, cache=True)
 def _put(words, w, acc, nb, value, width):
-    """Append up to 32 bits; ``acc`` holds ``nb < 32`` pending bits at its top."""
-    acc |= value << np.uint64(64 - nb - width)
-    nb += width
-    words[w] = np.uint32(acc >> np.uint64(32))
-    full = nb >> 5
-    return w + full, acc << np.uint64(full << 5), nb & 31
+    """Append 1 to 64 bits at addresses; ``acc`` holds ``nb < 32`` pending bits at its top.
+
+    Two words are written; what is beyond the pending bits is written over later.
+    """
+    one, top = np.uint64(1), np.uint64(63)
+    both = acc | ((value << (np.uint64(64) - width)) >> nb)
+    store_words(words + np.int64(w << np.uint64(2)), both)
+    total = nb + width
+    left = total & np.uint64(31)
+    rest = (value << one) << (top - left)  # of what was appended, if a word is full
+    return w + (total >> np.uint64(5)), both if total < np.uint64(32) else rest, left
 
 
 @njit(nogil=True, cache=True)
 def _put_symbol(words, w, acc, nb, codes, symbol, raw):
     """Append a symbol and, for a class or a run, the low bits of ``raw`` that it needs."""
-    packed = codes[symbol]
-    if packed == np.uint32(NO_CODE):
-        packed = codes[ESCAPE]
-        w, acc, nb = _put(
-            words, w, acc, nb, np.uint64(packed >> np.uint32(8)), np.int64(packed & np.uint32(255))
-        )
-        packed = np.uint32((symbol << 8) | ESCAPE_BITS)
-    w, acc, nb = _put(
-        words, w, acc, nb, np.uint64(packed >> np.uint32(8)), np.int64(packed & np.uint32(255))
-    )
-    extra = extra_bits(symbol)
-    if extra > 32:
-        high = (raw >> np.uint64(32)) & np.uint64((1 << (extra - 32)) - 1)
-        w, acc, nb = _put(words, w, acc, nb, high, extra - 32)
-        extra = 32
-    if extra > 0:
-        low = raw & np.uint64((1 << extra) - 1)
+    byte, eight = np.uint64(255), np.uint64(8)
+    packed = np.uint64(codes[symbol])
+    if packed == np.uint64(NO_CODE):
+        packed = np.uint64(codes[ESCAPE])
+        w, acc, nb = _put(words, w, acc, nb, packed >> eight, packed & byte)
+        packed = np.uint64((symbol << 8) | ESCAPE_BITS)
+    w, acc, nb = _put(words, w, acc, nb, packed >> eight, packed & byte)
+    extra = np.uint64(extra_bits(symbol))
+    if extra:
+        low = raw & ((np.uint64(1) << extra) - np.uint64(1))
         w, acc, nb = _put(words, w, acc, nb, low, extra)
     return w, acc, nb
 
 
-_put_symbol_inline = njit(nogil=True, inline="always")(_put_symbol.py_func)
-
-
 @njit(nogil=True, cache=True)
-def encode(z, wide, chunk, mode, codes, words, sizes):
-    """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written."""
-    n = z.size
-    way = _way_to_encode(n, mode, codes)
-    pair_codes = np.empty(PAIRS if way == _PAIRS else 0, np.uint32)
-    pair_lengths = np.empty(pair_codes.size, np.uint8)
-    if way == _PAIRS:
-        _fill_pairs(codes, pair_codes, pair_lengths)
-    run_codes = np.empty(FLAGS, np.uint32)
-    run_lengths = np.empty(FLAGS, np.uint32)
-    if way == _RUNS:
-        _fill_runs(codes, run_codes, run_lengths)
-    w = 0
-    used = 0
-    for c in range(sizes.size):
-        first = w
-        part = z[c * chunk : min(n, (c + 1) * chunk)]
-        if way == _RUNS:
-            w, used = _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w)
-        elif way == _SINGLE:
-            w, used = _encode_single(part, wide, used, codes, words, w)
-        elif way == _PAIRS:
-            w, used = _encode_pairs(part, wide, used, codes, pair_codes, pair_lengths, words, w)
-        else:
-            w, used = _encode_fours(part, wide, used, codes, words, w)
-        sizes[c] = w - first
-    return w
-
-
-@njit(nogil=True, cache=True)
-def _way_to_encode(n, mode, codes):
-    """The quickest way for values of which the lengths of their codes tell how they spread."""
-    if mode >= 0:
-        return _RUNS
-    classes = 0
-    large = 0
-    for s in range(SMALL, RUN):
-        if codes[s] != NO_CODE:
-            share = 1 << (MAX_LENGTH - np.int64(codes[s] & np.uint32(255)))
-            large += share
-            classes += share if s >= DIRECT else 0
-    if classes >= WIDE_BOOK:
-        return _SINGLE
-    return _PAIRS if large < MANY_LARGE and n >= FEW_VALUES else _FOURS
-
-
-@njit(nogil=True, cache=True)
-def _fill_pairs(codes, pair_codes, pair_lengths):
-    """Joint codes of two small values; a length of ``NO_CODE`` or more where one has none."""
-    byte = np.uint32(255)
-    eight = np.uint32(8)
-    for second in range(SMALL):
-        length = codes[second] & byte
-        code = codes[second] >> eight
-        shift = length & np.uint32(31)
-        row = second << SMALL_BITS
-        for first in range(SMALL):
-            pair_codes[row | first] = ((codes[first] >> eight) << shift) | code
-            pair_lengths[row | first] = (codes[first] & byte) + length
-
-
-@njit(nogil=True, cache=True)
-def _flush(words, w, acc, nb):
-    if nb > 0:
-        words[w] = np.uint32(acc >> np.uint64(32))
-        w += 1
-    return w
-
-
-@njit(nogil=True, cache=True)
-def _encode_fours(part, wide, used, codes, words, w):
-    """Four values at a time: one append, where their codes fit 32 bits, breaks the long chain."""
-    byte = np.uint64(255)
-    eight = np.uint64(8)
-    acc = np.uint64(0)
-    nb = 0
-    m = part.size
-    main = m - m % 4
-    for i in range(0, main, 4):
-        z0, z1, z2, z3 = part[i], part[i + 1], part[i + 2], part[i + 3]
-        if (z0 | z1 | z2 | z3) < DIRECT:
-            p0 = np.uint64(codes[z0])
-            p1 = np.uint64(codes[z1])
-            p2 = np.uint64(codes[z2])
-            p3 = np.uint64(codes[z3])
-            l0 = (p0 & byte) + (p1 & byte)
-            l2 = (p2 & byte) + (p3 & byte)
-            first = ((p0 >> eight) << (p1 & byte)) | (p1 >> eight)
-            second = ((p2 >> eight) << (p3 & byte)) | (p3 >> eight)
-            if l0 + l2 <= np.uint64(32):
-                w, acc, nb = _put(words, w, acc, nb, (first << l2) | second, np.int64(l0 + l2))
-            elif l0 + l2 >= np.uint64(NO_CODE):
-                for j in range(i, i + 4):
-                    u = np.uint64(part[j])
-                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, np.int64(u), u)
-            else:
-                w, acc, nb = _put(words, w, acc, nb, first, np.int64(l0))
-                w, acc, nb = _put(words, w, acc, nb, second, np.int64(l2))
-        else:
-            for j in range(i, i + 4):
-                u = np.uint64(part[j])
-                if u < np.uint64(DIRECT) and codes[u] != np.uint32(NO_CODE):
-                    p0 = np.uint64(codes[u])
-                    w, acc, nb = _put(words, w, acc, nb, p0 >> eight, np.int64(p0 & byte))
-                else:
-                    if u == np.uint64(WIDE):
-                        u = wide[used]
-                        used += 1
-                    w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
-    for i in range(main, m):
-        u = np.uint64(part[i])
+def _put_values(words, w, acc, nb, codes, part, wide, used):
+    """Append a few values of any kind."""
+    for j in range(part.size):
+        u = np.uint64(part[j])
         if u == np.uint64(WIDE):
             u = wide[used]
             used += 1
         w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
-    return _flush(words, w, acc, nb), used
-
-
-@njit(nogil=True, cache=True)
-def _append(words, w, acc, nb, value, width):
-    """Append up to 32 bits, where ``acc`` ends with ``nb < 32`` pending bits.
-
-    What is above them in ``acc`` is gone already; the word is written before it is full.
-    """
-    acc = (acc << width) | value
-    nb += width
-    words[w] = np.uint32(acc >> ((nb - np.uint64(32)) & np.uint64(63)))
-    return w + (nb >> np.uint64(5)), acc, nb & np.uint64(31)
-
-
-@njit(nogil=True, cache=True)
-def _encode_pairs(part, wide, used, codes, pair_codes, pair_lengths, words, w):
-    """Two values by one look-up, and four by one append."""
-    index = np.uint64(PAIRS - 1)
-    acc = np.uint64(0)
-    nb = np.uint64(0)
-    main = part.size - part.size % 4
-    fours = part[:main].view(np.uint64)
-    w = np.uint64(w)
-    for k in range(fours.size):
-        four = fours[k]
-        if four & np.uint64(NOT_SMALL) == np.uint64(0):
-            two = four | (four >> np.uint64(16 - SMALL_BITS))
-            i0 = two & index
-            i1 = (two >> np.uint64(32)) & index
-            l0 = np.uint64(pair_lengths[i0])
-            l1 = np.uint64(pair_lengths[i1])
-            p0 = np.uint64(pair_codes[i0])
-            p1 = np.uint64(pair_codes[i1])
-            if l0 + l1 <= np.uint64(32):
-                w, acc, nb = _append(words, w, acc, nb, (p0 << l1) | p1, l0 + l1)
-                continue
-            if l0 + l1 < np.uint64(NO_CODE):
-                w, acc, nb = _append(words, w, acc, nb, p0, l0)
-                w, acc, nb = _append(words, w, acc, nb, p1, l1)
-                continue
-        place, top, pending = _turned(w, acc, nb)
-        place, top, pending, used = _put_few(
-            words, place, top, pending, codes, part[4 * k : 4 * k + 4], wide, used
-        )
-        w, acc, nb = _turned_back(place, top, pending)
-    place, top, pending = _turned(w, acc, nb)
-    place, top, pending, used = _put_few(words, place, top, pending, codes, part[main:], wide, used)
-    return _flush(words, place, top, pending), used
-
-
-@njit(nogil=True, cache=True)
-def _turned(w, acc, nb):
-    """The state of :func:`_append` as that of :func:`_put`."""
-    top = acc << (np.uint64(64) - nb) if nb else np.uint64(0)
-    return np.int64(w), top, np.int64(nb)
-
-
-@njit(nogil=True, cache=True)
-def _turned_back(w, acc, nb):
-    """Inverse of :func:`_turned`."""
-    end = acc >> np.uint64(64 - nb) if nb else np.uint64(0)
-    return np.uint64(w), end, np.uint64(nb)
-
-
-@njit(nogil=True, cache=True)
-def _put_few(words, w, acc, nb, codes, part, wide, used):
-    """Append a few values of any kind."""
-    byte = np.uint64(255)
-    eight = np.uint64(8)
-    for j in range(part.size):
-        u = np.uint64(part[j])
-        if u < np.uint64(DIRECT) and codes[u] != np.uint32(NO_CODE):
-            packed = np.uint64(codes[u])
-            w, acc, nb = _put(words, w, acc, nb, packed >> eight, np.int64(packed & byte))
-        else:
-            if u == np.uint64(WIDE):
-                u = wide[used]
-                used += 1
-            w, acc, nb = _put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
     return w, acc, nb, used
 
 
 @njit(nogil=True, cache=True)
-def _encode_single(part, wide, used, codes, words, w):
+def _flush(words, w, acc, nb):
+    """Complete the last word."""
+    store_words(words + np.int64(w << np.uint64(2)), acc)
+    return w + np.uint64(nb > np.uint64(0))
+
+
+@njit(nogil=True, cache=True)
+def encode(z, wide, chunk, mode, codes, words, sizes):
+    """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written.
+
+    ``words`` has room for two more.
+    """
+    n = z.size
+    table = np.zeros(2 * FAR, np.uint16)
+    far = _fill_table(codes, table)
+    joined = np.empty(JOINED, np.uint64)
+    run_codes = np.zeros(FLAGS, np.uint64)
+    run_lengths = np.zeros(FLAGS, np.uint64)
+    if mode >= 0:
+        _fill_runs(codes, run_codes, run_lengths)
+    target = np.int64(words.ctypes.data)
+    w = np.uint64(0)
+    used = 0
+    for c in range(sizes.size):
+        first = w
+        part = z[c * chunk : min(n, (c + 1) * chunk)]
+        if mode >= 0:
+            w, used = _encode_runs(
+                part, wide, used, mode, codes, run_codes, run_lengths, target, w
+            )  # fmt: skip
+        else:
+            w, used = _encode_values(part, wide, used, codes, table, far, joined, target, w)
+        sizes[c] = w - first
+    return np.int64(w)
+
+
+@njit(nogil=True, cache=True)
+def _fill_table(codes, table):
+    """Codes and lengths to look up; whether many values are too large for the smaller table."""
+    large = 0
+    for s in range(FAR):
+        packed = codes[s]
+        table[s] = np.uint16(packed >> np.uint32(8))
+        table[FAR + s] = np.uint16(packed & np.uint32(255))
+        if s >= NEAR and packed != np.uint32(NO_CODE):
+            large += 1 << (MAX_LENGTH - np.int64(packed & np.uint32(255)))
+    return large > MANY_LARGE
+
+
+@njit(nogil=True, cache=True)
+def _encode_values(part, wide, used, codes, table, far, joined, words, w):
+    """Words of up to 16 codes each, found on vectors where symbols are small."""
     acc = np.uint64(0)
-    nb = 0
-    for i in range(part.size):
-        u = np.uint64(part[i])
-        if u == np.uint64(WIDE):
-            u = wide[used]
-            used += 1
-        w, acc, nb = _put_symbol_inline(words, w, acc, nb, codes, symbol_of(u), u)
+    nb = np.uint64(0)
+    source = part.ctypes.data
+    codes_at = table.ctypes.data
+    out = joined.ctypes.data
+    main = part.size - part.size % UNIT
+    for i in range(0, main, UNIT):
+        found = LATER if far else codes_near(source + 2 * i, codes_at, out)
+        if found & LATER:
+            found = codes_far(source + 2 * i, codes_at, out)
+        if found == 0:
+            for k in range(SIXTEENS, SIXTEENS + 2):
+                w, acc, nb = _put(words, w, acc, nb, joined[k], joined[k + 2])
+        elif found & ~LONG_SIXTEEN == 0:
+            for k in range(EIGHTS, EIGHTS + 4):
+                w, acc, nb = _put(words, w, acc, nb, joined[k], joined[k + 4])
+        else:
+            for k in range(FOURS, FOURS + 8):
+                if found & 15:
+                    j = i + 4 * k
+                    w, acc, nb, used = _put_values(
+                        words, w, acc, nb, codes, part[j : j + 4], wide, used
+                    )  # fmt: skip
+                else:
+                    w, acc, nb = _put(words, w, acc, nb, joined[k], joined[k + 8])
+                found >>= 4
+    w, acc, nb, used = _put_values(words, w, acc, nb, codes, part[main:], wide, used)
     return _flush(words, w, acc, nb), used
 
 
 @njit(nogil=True, cache=True)
 def _fill_runs(codes, run_codes, run_lengths):
     """Codes of the runs shorter than ``FLAGS``, raw bits included; none where one has no code."""
-    run_codes[0] = 0
-    run_lengths[0] = 0
     for run in range(1, FLAGS):
         e = exponent(run)
-        packed = codes[RUN + e]
-        low = run - (1 << e)
-        run_codes[run] = ((packed >> np.uint32(8)) << np.uint32(e)) | np.uint32(low)
-        run_lengths[run] = (packed & np.uint32(255)) + np.uint32(e)
+        packed = np.uint64(codes[RUN + e])
+        low = np.uint64(run - (1 << e))
+        run_codes[run] = ((packed >> np.uint64(8)) << np.uint64(e)) | low
+        run_lengths[run] = (packed & np.uint64(255)) + np.uint64(e)
 
 
 @njit(nogil=True, cache=True)
@@ -361,7 +246,6 @@ def _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w
     eight = np.uint64(8)
     acc = np.uint64(0)
     nb = np.uint64(0)
-    w = np.uint64(w)
     m = part.size
     last = -1
     for i in range(0, m, FLAGS):
@@ -374,24 +258,17 @@ def _encode_runs(part, wide, used, mode, codes, run_codes, run_lengths, words, w
             u = np.uint64(part[at])
             if run < FLAGS and u < np.uint64(DIRECT):
                 packed = np.uint64(codes[u])
-                l0, l1 = np.uint64(run_lengths[run]), packed & byte
-                p0, p1 = np.uint64(run_codes[run]), packed >> eight
-                if l0 + l1 <= np.uint64(32):
-                    w, acc, nb = _append(words, w, acc, nb, (p0 << l1) | p1, l0 + l1)
+                l0, l1 = run_lengths[run], packed & byte
+                if l0 + l1 < np.uint64(NO_CODE):
+                    both = (run_codes[run] << l1) | (packed >> eight)
+                    w, acc, nb = _put(words, w, acc, nb, both, l0 + l1)
                     continue
-            place, top, pending = _turned(w, acc, nb)
             if run:
-                place, top, pending = _put_symbol(
-                    words, place, top, pending, codes, RUN + exponent(run), np.uint64(run)
+                w, acc, nb = _put_symbol(
+                    words, w, acc, nb, codes, RUN + exponent(run), np.uint64(run)
                 )
-            place, top, pending, used = _put_few(
-                words, place, top, pending, codes, part[at : at + 1], wide, used
-            )
-            w, acc, nb = _turned_back(place, top, pending)
-    place, top, pending = _turned(w, acc, nb)
+            w, acc, nb, used = _put_values(words, w, acc, nb, codes, part[at : at + 1], wide, used)
     if m - last > 1:
         run = m - last - 1
-        place, top, pending = _put_symbol(
-            words, place, top, pending, codes, RUN + exponent(run), np.uint64(run)
-        )
-    return _flush(words, place, top, pending), used
+        w, acc, nb = _put_symbol(words, w, acc, nb, codes, RUN + exponent(run), np.uint64(run))
+    return _flush(words, w, acc, nb), used

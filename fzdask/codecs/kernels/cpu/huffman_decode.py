@@ -1,11 +1,16 @@
 """Decoding of chunked canonical Huffman codes, several symbols a look-up and chunks in step."""
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import (
+    COUNT_SHIFT,
     LONG_CODE,
+    LONGEST_RUN,
     MAX_LENGTH,
+    SEVERAL,
     SLOW_BASE,
     SLOW_ORDER,
     TABLE_BITS,
@@ -17,59 +22,123 @@ from fzdask.codecs.kernels.cpu.symbols import (
     RUN,
     class_base,
     extra_bits,
-    store,
 )
+from fzdask.codecs.kernels.cpu.vectors import I1, I8, I16, I32, I64, call, pick, step, store, zero
 
-_AHEAD = 9  # values that three look-ups may write
+LOOK_UPS = 5  # of TABLE_BITS, out of a window
+_STORED = 8  # values that a look-up writes, whatever it counts
 _BAD = np.uint64(2**64 - 1)
-WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # classes above a sixteenth of all values: code one by one
+FEW_BITS = 0.35  # of a value: runs are then too long for a table
+WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # large values above a sixteenth of all: code one by one
+_ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
+
+
+@intrinsic
+def _window(typingctx, words, bit):
+    """At least 57 bits from position ``bit`` on, at the top of a 64-bit word.
+
+    The bytes of the words begin with the most significant one.
+    """
+
+    def build(b, words, bit):
+        at = b.add(words, b.lshr(bit, I64(3)))
+        bits = b.load(b.inttoptr(at, I64.as_pointer()), align=1)
+        return b.shl(call(b, "llvm.bswap.i64", I64, bits), b.and_(bit, I64(7)))
+
+    return step(build, types.uint64, types.int64, types.uint64)
+
+
+def _reading(kind, nbytes):
+    def build(b, address, index):
+        at = b.add(address, b.mul(index, I64(nbytes)))
+        value = b.load(b.inttoptr(at, kind.as_pointer()), align=nbytes)
+        return b.zext(value, I64) if nbytes < 8 else value
+
+    return step(build, types.int64, types.int64, types.int64)
+
+
+def _writing(kind, nbytes):
+    def build(b, address, index, value):
+        at = b.add(address, b.mul(index, I64(nbytes)))
+        value = b.trunc(value, kind) if nbytes < 8 else value
+        b.store(value, b.inttoptr(at, kind.as_pointer()), align=nbytes)
+
+    return step(build, types.void, types.int64, types.int64, types.int64)
+
+
+@intrinsic
+def _read_2(typingctx, address, index):
+    """An element of uint16 at an address."""
+    return _reading(I16, 2)
+
+
+@intrinsic
+def _read_8(typingctx, address, index):
+    """An element of int64 at an address."""
+    return _reading(I64, 8)
+
+
+@intrinsic
+def _write_2(typingctx, address, index, value):
+    """Set an element of uint16 at an address."""
+    return _writing(I16, 2)
+
+
+@intrinsic
+def _write_8(typingctx, address, index, value):
+    """Set an element of 64 bits at an address."""
+    return _writing(I64, 8)
+
+
+@intrinsic
+def _put_symbols(typingctx, target, entry):
+    """The symbols of a table entry as values of 16 bits, and zeros up to ``_STORED``."""
+
+    def build(b, target, entry):
+        parts = b.bitcast(entry, ir.VectorType(I8, 8))
+        lanes = [j for k in range(1, 1 + SEVERAL) for j in (k, 8)]
+        lanes += [8] * (2 * _STORED - len(lanes))
+        store(b, target, pick(b, parts, zero(parts), lanes))
+
+    return step(build, types.void, types.uint64, types.uint64)
+
+
+@intrinsic
+def _consumed(typingctx, window):
+    """By how much a window that ended with a one was moved."""
+    return step(lambda b, window: b.cttz(window, I1(1)), types.uint64, types.uint64)
 
 
 @njit(nogil=True, cache=True)
-def _window(words, bit):
-    """At least 33 bits from position ``bit`` on, at the top of a 64-bit word."""
-    p = bit >> np.uint64(5)
-    pair = (np.uint64(words[p]) << np.uint64(32)) | np.uint64(words[p + np.uint64(1)])
-    return pair << (bit & np.uint64(31))
+def _decode_some(words, fast, slow, bit, mode, out, i, stop, end, extra):
+    """Decode at ``i`` until ``stop`` is reached, with runs up to ``end``; position and place then.
 
-
-@njit(nogil=True, cache=True)
-def _store_three(out, i, entry):
-    """Keep the symbols of a table entry; places past its count are written over later."""
-    word = np.uint64(0xFFFF)
-    store(out, i, (entry >> np.uint64(16)) & word)
-    store(out, i + np.uint64(1), (entry >> np.uint64(32)) & word)
-    store(out, i + np.uint64(2), entry >> np.uint64(48))
-
-
-@njit(nogil=True, cache=True)
-def _decode_part(words, fast, slow, bit, mode, out):
-    """Decode ``out.size`` values one by one; the position after them, or ``_BAD``."""
-    top = np.uint64(64 - TABLE_BITS)
-    n = out.size
-    i = 0
-    while i < n:
+    The position is ``_BAD`` where there is no code. All arrays are addresses, since their
+    descriptions would take longer to pass than a value takes. A value above 16 bits is kept among
+    those of ``extra``.
+    """
+    while i < stop:
         win = _window(words, bit)
-        entry = np.int64(fast[win >> top])
+        entry = _read_2(fast, np.int64(win >> np.uint64(64 - TABLE_BITS)))
         length = entry & 15
         symbol = entry >> 4
         if entry == LONG_CODE:
             prefix = np.int64(win >> np.uint64(64 - MAX_LENGTH))
-            length = TABLE_BITS + 1
-            while length <= MAX_LENGTH and prefix >= slow[length]:
+            length = np.int64(TABLE_BITS + 1)
+            while length <= MAX_LENGTH and prefix >= _read_8(slow, length):
                 length += 1
             if length > MAX_LENGTH:
-                return _BAD
-            index = slow[SLOW_BASE + length] + (prefix >> (MAX_LENGTH - length))
-            symbol = slow[SLOW_ORDER + index]
+                return _BAD, i
+            index = _read_8(slow, SLOW_BASE + length) + (prefix >> (MAX_LENGTH - length))
+            symbol = _read_8(slow, SLOW_ORDER + index)
         bit += np.uint64(length)
         if symbol == ESCAPE:
             symbol = np.int64(_window(words, bit) >> np.uint64(64 - ESCAPE_BITS))
             bit += np.uint64(ESCAPE_BITS)
             if symbol >= RUN:
-                return _BAD
+                return _BAD, i
         if symbol < DIRECT:
-            store(out, i, np.uint64(symbol))
+            _write_2(out, i, symbol)
             i += 1
             continue
         width = extra_bits(symbol)
@@ -82,155 +151,181 @@ def _decode_part(words, fast, slow, bit, mode, out):
             raw |= _window(words, bit) >> np.uint64(64 - width)
             bit += np.uint64(width)
         if symbol < RUN:
-            store(out, i, class_base(symbol) | raw)
+            value = class_base(symbol) | raw
+            if value >> np.uint64(16):
+                used = _read_8(extra, 0)
+                _write_8(_read_8(extra, 1), used, i)
+                _write_8(_read_8(extra, 2), used, np.int64(value))
+                _write_8(extra, 0, used + 1)
+            _write_2(out, i, np.int64(value))
             i += 1
             continue
         run = (np.int64(1) << (symbol - RUN)) + np.int64(raw)
-        if run > n - i or mode < 0:
-            return _BAD
-        part = out[i : i + run]
-        for j in range(run):
-            store(part, j, np.uint64(mode))
-        i += run
-    return bit
+        if run > end - i or mode < 0:
+            return _BAD, i
+        for _ in range(run):
+            _write_2(out, i, mode)
+            i += 1
+    return bit, i
+
+
+@intrinsic
+def _bytes_turned(typingctx, word):
+    """The bytes of a word in the opposite order."""
+    return step(lambda b, word: call(b, "llvm.bswap.i32", I32, word), types.uint32, types.uint32)
 
 
 @njit(nogil=True, cache=True)
 def _ends(bit, start):
     """Whether a chunk that ends at ``bit`` is followed by the chunk at word ``start``."""
-    return (bit + np.uint64(31)) >> np.uint64(5) == np.uint64(start)
+    return bit != _BAD and (bit + np.uint64(31)) >> np.uint64(5) == np.uint64(start)
 
 
 @njit(nogil=True, cache=True)
-def decode(words, starts, chunk, mode, fast, slow, table, out):
-    """Decode every chunk; False where a chunk is no code or does not end where it should.
+def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
+    """Decode every chunk into zigzagged values of 16 bits; the words are not kept.
 
     ``words`` must be followed by enough zero words that no chunk can run past the end; ``table``
-    is empty or that of :func:`several_table`. Where no symbol needs more than 16 bits, ``out``
-    may be uint16: it then gets the zigzagged values, else residuals.
+    is empty or that of :func:`several_table`, for ``mode`` below 1. Of values that need more than
+    16 bits, ``wide`` gets all and ``places`` where they are, in any order; both have room for as
+    many as there can be.
+
+    Returns
+    -------
+    int
+        How many these are; -1 where a chunk is no code or does not end where it should.
     """
+    for k in range(words.size):
+        words[k] = _bytes_turned(words[k])
     n = out.size
     chunks = starts.size - 1
+    extra = np.zeros(3, np.int64)
+    extra[1], extra[2] = places.ctypes.data, wide.ctypes.data
+    also = extra.ctypes.data
+    bits, target = np.int64(words.ctypes.data), np.int64(out.ctypes.data)
+    one, long = np.int64(fast.ctypes.data), np.int64(slow.ctypes.data)
     c = 0
-    if table.size and mode < 0 and n // chunk >= 4:
-        c = _decode_lanes(words, starts, chunk, fast, slow, table, out)
+    runs_alone = mode == 0 and 32 * starts[chunks] < FEW_BITS * n  # hardly anything between
+    if table.size and n // chunk >= 4 and not runs_alone:
+        if mode == 0:
+            out[:] = 0
+        ahead = LOOK_UPS * (LONGEST_RUN if mode == 0 else SEVERAL) + _STORED
+        c = _decode_lanes(
+            bits, starts, chunk, mode, one, long, table, ahead, target, n // chunk, also
+        )
         if c < 0:
-            return False
+            return -1
     while c < chunks:
-        part = out[c * chunk : min(n, (c + 1) * chunk)]
-        bit = _decode_part(words, fast, slow, np.uint64(starts[c] << 5), mode, part)
-        if bit == _BAD or not _ends(bit, starts[c + 1]):
-            return False
+        end = min(n, (c + 1) * chunk)
+        bit, _ = _decode_some(
+            bits, one, long, np.uint64(starts[c] << 5), mode, target, c * chunk, end, end, also
+        )
+        if not _ends(bit, starts[c + 1]):
+            return -1
         c += 1
-    return True
+    return extra[0]
 
 
 @njit(nogil=True, cache=True)
-def _next_chunk(words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current, c):
-    """Finish the chunk of a lane that is nearly through and give it chunk ``c``; 0 if damaged."""
-    part = out[places[lane] : lasts[lane] + _AHEAD]
-    bit = _decode_part(words, fast, slow, bits[lane], -1, part)
-    if bit == _BAD or not _ends(bit, starts[current[lane] + 1]):
-        return 0
-    if c < starts.size - 1:
-        _open_chunk(starts, chunk, lane, bits, places, lasts, current, c)
-    return 1
-
-
-@njit(nogil=True, cache=True)
-def _open_chunk(starts, chunk, lane, bits, places, lasts, current, c):
+def _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, c):
+    """Give a lane the chunk ``c``."""
     current[lane] = c
     bits[lane] = np.uint64(starts[c] << 5)
-    places[lane] = c * chunk
-    lasts[lane] = (c + 1) * chunk - _AHEAD
+    at[lane] = c * chunk
+    lasts[lane] = (c + 1) * chunk - ahead
 
 
 @njit(nogil=True, cache=True)
-def _decode_lanes(words, starts, chunk, fast, slow, table, out):
+def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, whole, extra):
     """Decode four chunks in step, so that each waits for its own bits while the others go on.
 
     A lane that ends its chunk takes the next one. Returns the number of leading chunks that are
-    done, all but a few, or -1 where one is damaged.
+    done, all but a last shorter one, or -1 where one is damaged.
     """
     top = np.uint64(64 - TABLE_BITS)
-    low = np.uint64(15)
-    four = np.uint64(4)
-    many = np.uint64(0xF0)
-    whole = out.size // chunk  # a last, shorter chunk is left to the caller
+    width = np.uint64(63)
+    count = np.uint64(COUNT_SHIFT)
+    one = np.uint64(1)
+    target = np.uint64(out)
     bits = np.zeros(4, np.uint64)
-    places = np.zeros(4, np.int64)
+    at = np.zeros(4, np.int64)
     lasts = np.zeros(4, np.int64)
     current = np.zeros(4, np.int64)
     for lane in range(4):
-        _open_chunk(starts, chunk, lane, bits, places, lasts, current, lane)
+        _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, lane)
     following = 4
     while True:
         b0, b1, b2, b3 = bits[0], bits[1], bits[2], bits[3]
-        i0, i1 = np.uint64(places[0]), np.uint64(places[1])
-        i2, i3 = np.uint64(places[2]), np.uint64(places[3])
+        i0, i1, i2, i3 = np.uint64(at[0]), np.uint64(at[1]), np.uint64(at[2]), np.uint64(at[3])
         t0, t1 = np.uint64(lasts[0]), np.uint64(lasts[1])
         t2, t3 = np.uint64(lasts[2]), np.uint64(lasts[3])
-        stuck = False
-        while not stuck and i0 <= t0 and i1 <= t1 and i2 <= t2 and i3 <= t3:
-            w0 = _window(words, b0)
-            w1 = _window(words, b1)
-            w2 = _window(words, b2)
-            w3 = _window(words, b3)
-            for _ in range(3):  # of 11 bits each, out of at least 33
+        least = _ONE_ENTRY
+        while least >= _ONE_ENTRY and i0 < t0 and i1 < t1 and i2 < t2 and i3 < t3:
+            w0 = _window(words, b0) | one
+            w1 = _window(words, b1) | one
+            w2 = _window(words, b2) | one
+            w3 = _window(words, b3) | one
+            for _ in range(LOOK_UPS):
                 e0 = table[w0 >> top]
                 e1 = table[w1 >> top]
                 e2 = table[w2 >> top]
                 e3 = table[w3 >> top]
-                _store_three(out, i0, e0)
-                _store_three(out, i1, e1)
-                _store_three(out, i2, e2)
-                _store_three(out, i3, e3)
-                i0 += (e0 >> four) & low
-                i1 += (e1 >> four) & low
-                i2 += (e2 >> four) & low
-                i3 += (e3 >> four) & low
-                w0 <<= e0 & low
-                w1 <<= e1 & low
-                w2 <<= e2 & low
-                w3 <<= e3 & low
-                b0 += e0 & low
-                b1 += e1 & low
-                b2 += e2 & low
-                b3 += e3 & low
-            stuck = min(min(e0 & many, e1 & many), min(e2 & many, e3 & many)) == np.uint64(0)
+                _put_symbols(target + (i0 << one), e0)
+                _put_symbols(target + (i1 << one), e1)
+                _put_symbols(target + (i2 << one), e2)
+                _put_symbols(target + (i3 << one), e3)
+                i0 += e0 >> count
+                i1 += e1 >> count
+                i2 += e2 >> count
+                i3 += e3 >> count
+                w0 <<= e0 & width
+                w1 <<= e1 & width
+                w2 <<= e2 & width
+                w3 <<= e3 & width
+            b0 += _consumed(w0)
+            b1 += _consumed(w1)
+            b2 += _consumed(w2)
+            b3 += _consumed(w3)
+            least = min(min(e0, e1), min(e2, e3))
         bits[0], bits[1], bits[2], bits[3] = b0, b1, b2, b3
-        places[0], places[1], places[2], places[3] = i0, i1, i2, i3
+        at[0], at[1], at[2], at[3] = i0, i1, i2, i3
         for lane in range(4):
-            win = _window(words, bits[lane])
-            if places[lane] > lasts[lane]:
-                if not _next_chunk(
-                    words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
-                    following,
-                ):  # fmt: skip
+            end = (current[lane] + 1) * chunk
+            if at[lane] >= lasts[lane]:
+                bit, _ = _decode_some(
+                    words, fast, slow, bits[lane], mode, out, at[lane], end, end, extra
+                )
+                if not _ends(bit, starts[current[lane] + 1]):
                     return -1
                 if following >= whole:
-                    return _rest(
-                        words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current
-                    )
+                    return _finish_lanes(
+                        words, starts, chunk, mode, fast, slow, out, whole, extra, lane, bits, at,
+                        current,
+                    )  # fmt: skip
+                _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, following)
                 following += 1
-            elif table[win >> top] & many == np.uint64(0):  # a symbol that is not in the table
-                at = places[lane]
-                bit = _decode_part(words, fast, slow, bits[lane], -1, out[at : at + 1])
+            elif table[_window(words, bits[lane]) >> top] < _ONE_ENTRY:  # not in the table
+                i = at[lane]
+                bit, i = _decode_some(
+                    words, fast, slow, bits[lane], mode, out, i, i + 1, end, extra
+                )
                 if bit == _BAD:
                     return -1
                 bits[lane] = bit
-                places[lane] = at + 1
+                at[lane] = i
 
 
 @njit(nogil=True, cache=True)
-def _rest(words, starts, chunk, fast, slow, out, done, bits, places, lasts, current):
+def _finish_lanes(
+    words, starts, chunk, mode, fast, slow, out, whole, extra, done, bits, at, current
+):  # fmt: skip
     """Finish the chunks of the other lanes; the number of whole chunks, or -1."""
     for lane in range(4):
         if lane != done:
-            ok = _next_chunk(
-                words, starts, chunk, fast, slow, out, lane, bits, places, lasts, current,
-                starts.size,
-            )  # fmt: skip
-            if not ok:
+            end = (current[lane] + 1) * chunk
+            bit, _ = _decode_some(
+                words, fast, slow, bits[lane], mode, out, at[lane], end, end, extra
+            )
+            if not _ends(bit, starts[current[lane] + 1]):
                 return -1
-    return out.size // chunk
+    return whole

@@ -59,25 +59,6 @@ def unzigzag(z):
     return np.int64(z >> np.uint64(1)) ^ -np.int64(z & np.uint64(1))
 
 
-def store(out, i, z):
-    """Keep ``z`` as it is in a uint16 array, as the residual it stands for in any other."""
-    out[i] = z if out.dtype == np.uint16 else unzigzag(z)
-
-
-@overload(store)
-def _store(out, i, z):  # chosen by type, so that no loop tests it
-    if out.dtype == types.uint16:
-
-        def keep(out, i, z):
-            out[i] = z
-    else:
-
-        def keep(out, i, z):
-            out[i] = unzigzag(z)
-
-    return keep
-
-
 def load(source, target):
     """Copy residuals, from zigzagged ones where the source is uint16."""
     target[:] = [unzigzag(z) for z in source] if source.dtype == np.uint16 else source
@@ -252,6 +233,8 @@ def symbolize_all(residual, tile, z, wide, tables):
 
 
 @njit(nogil=True, cache=True)
-def residual_of(z, out):
-    """Residuals of zigzagged ones."""
+def residual_of(z, places, wide, out):
+    """Residuals of zigzagged ones, of which those at some places are ``wide``."""
     load(z, out)
+    for k in range(places.size):
+        out[places[k]] = unzigzag(wide[k])

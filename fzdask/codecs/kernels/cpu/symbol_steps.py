@@ -1,0 +1,76 @@
+"""Residuals to 16-bit symbols and back on vectors, 64 at a time, at addresses."""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fzdask.codecs.kernels.cpu.symbols import NOT_SMALL as LARGE_BITS
+from fzdask.codecs.kernels.cpu.symbols import PAIRS, SMALL_BITS, WIDE
+from fzdask.codecs.kernels.cpu.vectors import (
+    I16,
+    I32,
+    I64,
+    flags,
+    load,
+    same,
+    step,
+    store,
+    zero,
+)
+
+UNIT = 64
+HALF = UNIT // 2
+# What a step finds: which pairs are not small, whether a value does not fit 16 bits, and whether
+# there is any but 0.
+NOT_SMALL = (1 << HALF) - 1
+SOME_WIDE = 1 << HALF
+SOME = 2 << HALF
+
+
+@intrinsic
+def zigzag_step(typingctx, residual, z, pairs):
+    """64 residuals of 32 bits, zigzagged into 16 bits each (``WIDE`` where that is too few).
+
+    Returns what it found: ``NOT_SMALL`` bits, ``SOME_WIDE`` and ``SOME``. ``pairs`` gets for
+    every two values where they are counted, if both are small, and otherwise ``PAIRS``.
+    """
+
+    def build(b, residual, z, pairs):
+        v = load(b, residual, I32, UNIT)
+        u = b.xor(b.shl(v, same(I32, 1, UNIT)), b.ashr(v, same(I32, 31, UNIT)))
+        wide = b.icmp_unsigned(">=", u, same(I32, WIDE, UNIT))
+        low = b.trunc(b.select(wide, same(I32, WIDE, UNIT), u), ir.VectorType(I16, UNIT))
+        store(b, z, low)
+        two = b.bitcast(low, ir.VectorType(I32, HALF))
+        small = b.icmp_unsigned(
+            "==", b.and_(two, same(I32, LARGE_BITS & 0xFFFFFFFF, HALF)), zero(two)
+        )
+        index = b.or_(two, b.lshr(two, same(I32, 16 - SMALL_BITS, HALF)))
+        index = b.and_(index, same(I32, PAIRS - 1, HALF))
+        index = b.select(small, index, same(I32, PAIRS, HALF))
+        store(b, pairs, b.trunc(index, ir.VectorType(I16, HALF)))
+        others = flags(b, b.icmp_unsigned("!=", two, zero(two)))
+        some = b.select(b.icmp_unsigned("!=", others, I64(0)), I64(SOME), I64(0))
+        some_wide = b.select(b.icmp_unsigned("!=", flags(b, wide), I64(0)), I64(SOME_WIDE), I64(0))
+        return b.or_(b.or_(some, some_wide), flags(b, b.not_(small)))
+
+    return step(build, types.int64, types.int64, types.int64, types.int64)
+
+
+@intrinsic
+def unzigzag_step(typingctx, z, residual):
+    """64 residuals of 32 bits of values that :func:`zigzag_step` gave, none of them ``WIDE``."""
+
+    def build(b, z, residual):
+        u = b.zext(load(b, z, I16, UNIT), ir.VectorType(I32, UNIT))
+        one = same(I32, 1, UNIT)
+        sign = b.sub(zero(u), b.and_(u, one))
+        store(b, residual, b.xor(b.lshr(u, one), sign))
+
+    return step(build, types.void, types.int64, types.int64)
+
+
+@intrinsic
+def popcount(typingctx, value):
+    """One bits of an integer of 64 bits."""
+    return step(lambda b, value: b.ctpop(value), types.int64, types.int64)

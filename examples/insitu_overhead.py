@@ -181,10 +181,10 @@ class Bench:
 def report(rows: dict[str, Row]) -> Iterator[str]:
     """The lines of a table."""
     columns = ("overhead", "spread", "copied", "compute", "simulated")
-    yield f"{'':32}" + "".join(f"{column:>10}" for column in columns)
+    yield f"{'':36}" + "".join(f"{column:>10}" for column in columns)
     for name, row in rows.items():
         cells = (f"{row[c]:>10.2%}" if c in row else f"{'':10}" for c in columns)
-        yield f"{WAYS[name].title:32}" + "".join(cells)
+        yield f"{WAYS[name].title:36}" + "".join(cells)
 
 
 def verdicts(cell: Cell, rows: dict[str, Row]) -> Iterator[str]:
@@ -234,7 +234,9 @@ def picture(tables: dict[Cell, dict[str, Row]], path: str) -> None:
         ax.plot(simulated, y, "|", color="#c8202f", ms=13, mew=2, label="simulated")
         for at, value, name in zip(y, measured, shown, strict=True):
             end = max(value, simulated[at])
-            ax.text(end, at, f"  {100 * rows[name]['overhead']:.1f} %", va="center", fontsize=8)
+            ax.text(
+                end, at, f"  {100 * rows[name]['overhead'] + 0.0:.1f} %", va="center", fontsize=8
+            )
         ax.set_yticks(y, [WAYS[n].title for n in shown], fontsize=8)
         ax.invert_yaxis()
         ax.set_xscale("log")

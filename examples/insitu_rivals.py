@@ -161,7 +161,7 @@ WAYS = {
     "backfill": Way("Johnson + backfilling", "paper",
                     marked(order="johnson+backfill", slices=False)),
     "slices": Way("planned order + slices", "sliced", marked()),
-    "fzdask": Way("+ rolling horizon: the writer", "fzdask", marked(), horizon=2),
+    "fzdask": Way("slices + rolling horizon: the writer", "fzdask", marked(), horizon=2),
     "copied": Way("the same, copied at once", "fzdask", marked(), horizon=2, copy=True),
 }  # fmt: skip
 

@@ -18,18 +18,19 @@ struct Axes {
   u32 strides[3], spans[3];
 };
 
-// rint(v / 2 bound) of most values without going back through the value: `t` is v / 2 bound, and a
-// rounding error of the narrowest of its types is below SLIP |t|. Where the distance from the
+// Most values are decided without going back through the decoder's: `t` is v / 2 bound, and what
+// rounding to the narrowest type of v and of t can do is below SLIP |t|. Where the distance from the
 // lattice and that are together less than `sure` (half a cell, and a margin for what else rounds),
 // the decoder's value is within the bound. Where they are not, the full rule decides.
 template <class T> struct Rounding;
 template <> struct Rounding<float> {
-  static constexpr double SLIP = 1.1920928955078125e-07;  // 2**-23
+  static constexpr double SLIP = 6.0e-08;  // 2**-24 is 5.96e-8
 };
 template <> struct Rounding<double> {
   static constexpr double SLIP = 1.7763568394002505e-15;  // 2**-49
 };
-constexpr double SHIFT = 6755399441055744.0;  // 1.5 * 2**52: what is added to it is rounded to integers
+// What 1.5 * 2**52 is added to is rounded to an integer, in the low bits of the sum.
+constexpr double SHIFT = 6755399441055744.0;
 
 template <class T> struct FromValues {
   typedef T Raw;
@@ -43,26 +44,25 @@ template <class T> struct FromValues {
 
   __device__ T raw(u32 i) const { return x[i]; }
 
-  __device__ bool quantized(T v, u32 i, u32 &q) const {
+  // The lattice value of v, which is element i; false where `careful` has to find it.
+  __device__ bool quick(T v, u32 i, u32 &q) const {
     double t = widen(v) * cells.inv;
     double shifted = t + SHIFT;
-    bool kept;
-    if (fabs(t - (shifted - SHIFT)) + fabs(t) * Rounding<T>::SLIP < sure) {
-      q = static_cast<u32>(__double_as_longlong(shifted));
-      kept = !is_minus_zero(v);
-    } else {
-      q = static_cast<u32>(static_cast<i32>(lattice_value(v, cells, kept)));
-    }
-    return kept && !(has_forced && forced[i]);
+    q = static_cast<u32>(__double_as_longlong(shifted));
+    bool inside = fabs(t - (shifted - SHIFT)) + fabs(t) * Rounding<T>::SLIP < sure;
+    return inside && !is_minus_zero(v) && !(has_forced && forced[i]);
   }
 
-  // An outlier has the lattice value of the last inlier before it, in the order of memory.
-  __device__ u32 value(T v, u32 i, bool &kept) const {
-    u32 q;
-    kept = quantized(v, i, q);
-    if (kept) return q;
-    for (u32 back = 1; back <= REACH && back <= i; back++)
-      if (quantized(x[i - back], i - back, q)) return q;
+  // Of element i; an outlier has that of the last inlier before it, in the order of memory.
+  __device__ u32 careful(u32 i, bool &kept) const {
+#pragma unroll 1
+    for (u32 back = 0; back <= REACH && back <= i; back++) {
+      bool here;
+      double r = lattice_value(x[i - back], cells, here);
+      here = here && !(has_forced && forced[i - back]);
+      if (back == 0) kept = here;
+      if (here) return static_cast<u32>(static_cast<i32>(r));
+    }
     if (i > REACH) atomicOr(counters + GAVE_UP, 1ull);
     return 0;
   }
@@ -71,12 +71,13 @@ template <class T> struct FromValues {
 struct FromLattice {
   typedef u32 Raw;
   static constexpr bool MARKS = false;
-  const u32 *q;
-  __device__ u32 raw(u32 i) const { return q[i]; }
-  __device__ u32 value(u32 v, u32, bool &kept) const {
-    kept = true;
-    return v;
+  const u32 *values;
+  __device__ u32 raw(u32 i) const { return values[i]; }
+  __device__ bool quick(u32 v, u32, u32 &q) const {
+    q = v;
+    return true;
   }
+  __device__ u32 careful(u32 i, bool &) const { return values[i]; }
 };
 
 // What a lattice value at `i` differs from those before it along the axes of `has`, in two steps:
@@ -90,19 +91,30 @@ template <u32 ND, class Load> struct Neighbours {
       if (subset >> k & 1) i -= axes.strides[k];
     return i;
   }
+  __device__ static u32 with_sign(u32 q, u32 subset) { return __popc(subset) & 1 ? 0u - q : q; }
+
   __device__ Neighbours(const Load &load, u32 i, const Axes &axes, u32 has) {
 #pragma unroll
     for (u32 subset = 0; subset < 1u << ND; subset++)
       v[subset] = load.raw(place(i, axes, subset & ~has ? 0 : subset));
   }
   __device__ u32 difference(const Load &load, u32 i, const Axes &axes, u32 has, bool &kept) const {
-    u32 sum = load.value(v[0], i, kept);
+    u32 sum = 0, left = 0;
 #pragma unroll
-    for (u32 subset = 1; subset < 1u << ND; subset++) {
-      if (subset & ~has) continue;
-      bool ignored;
-      u32 q = load.value(v[subset], place(i, axes, subset), ignored);
-      sum += __popc(subset) & 1 ? 0u - q : q;
+    for (u32 subset = 0; subset < 1u << ND; subset++) {
+      bool there = !(subset & ~has);
+      u32 q;
+      bool known = load.quick(v[subset], place(i, axes, there ? subset : 0), q);
+      if (there && known) sum += with_sign(q, subset);
+      left |= static_cast<u32>(there && !known) << subset;
+    }
+    kept = true;
+#pragma unroll 1
+    for (; left; left &= left - 1) {
+      u32 subset = __ffs(static_cast<i32>(left)) - 1;
+      bool inlier = true;
+      sum += with_sign(load.careful(place(i, axes, subset), inlier), subset);
+      if (subset == 0) kept = inlier;
     }
     return sum;
   }
@@ -261,11 +273,12 @@ __device__ void encode_tile(const Load &load, u32 n, const Axes &axes, u32 lengt
     out.heads[unit_at + __popc(part.present & below_lane())] = static_cast<u16>(part.head);
 }
 
-// With three other axes, a hint at how many blocks are enough keeps registers from being spilled.
-#define KERNEL_0 KERNEL
-#define KERNEL_1 KERNEL
-#define KERNEL_2 KERNEL
-#define KERNEL_3 extern "C" __global__ void __launch_bounds__(BLOCK, 3)
+// A hint at how many blocks are enough keeps the compiler from spilling registers for more.
+#define KERNEL_OF(blocks) extern "C" __global__ void __launch_bounds__(BLOCK, blocks)
+#define KERNEL_0 KERNEL_OF(4)
+#define KERNEL_1 KERNEL_OF(4)
+#define KERNEL_2 KERNEL_OF(4)
+#define KERNEL_3 KERNEL_OF(3)
 #define AXES u32 s0, u32 s1, u32 s2, u32 p0, u32 p1, u32 p2, u32 length
 #define OUT u64 *words, u64 *counters, u16 *planes, u16 *heads, u8 *present
 #define VALUES(nd, t, T)                                                                         \

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fzdask.errors import ConfigError
 from fzdask.insitu.block import Slices
 from fzdask.insitu.blocks import Region, padded_block
+from fzdask.insitu.bulk import BulkCopy
 from fzdask.insitu.layout import FieldLayout
 from fzdask.insitu.pool import BlockPool
 
@@ -68,21 +69,26 @@ def snapshot_encoders(
     copy : bool
         False: the array must not change before its snapshot is stored.
     """
-    if copy:
-        pool.reserve(layout.block_nbytes, len(layout.regions))
-        return [_copied(layout, region, array, pool) for region in layout.regions]
-    return [_borrowed(layout, region, array, pool) for region in layout.regions]
+    if not copy:
+        return [_borrowed(layout, region, array, pool) for region in layout.regions]
+    nbytes = layout.block_nbytes
+    pool.reserve(nbytes, len(layout.regions))
+    together = BulkCopy(nbytes)
+    encoders = []
+    for region in layout.regions:
+        memory = pool.take(nbytes)
+        together.add(array, region.slices, memory, layout.block)
+        encoders.append(_copied(layout, memory, pool))
+    together.run()
+    return encoders
 
 
 def _copied(
-    layout: FieldLayout, region: Region, array: NDArray[Any], pool: BlockPool
+    layout: FieldLayout, memory: NDArray[np.uint8], pool: BlockPool
 ) -> Callable[[], Slices]:
-    memory = pool.take(layout.block_nbytes)
-    values = memory.view(layout.dtype).reshape(layout.block)
-    padded_block(array, region.slices, values)
-
     def encode() -> Slices:
         try:
+            values = memory.view(layout.dtype).reshape(layout.block)
             return (yield from layout.encoder(values[None]))
         finally:
             pool.give(memory)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.insitu.block import Slices
-from fzdask.insitu.blocks import Region, padded_block
+from fzdask.insitu.blocks import Region
+from fzdask.insitu.bulk import BulkCopy
 from fzdask.insitu.layout import FieldLayout
 from fzdask.insitu.pool import BlockPool
 
@@ -21,11 +22,16 @@ __all__ = ["LateBlock", "LateCopies"]
 class LateBlock:
     """One block that is encoded from the simulation's array until that may change.
 
-    Encoding and `detach` may run in different threads: what is being read when the array is to
+    Encoding and copying may run in different threads: what is being read when the array is to
     change is read to the end of the slice, thrown away, and begun again from a copy.
+
+    Attributes
+    ----------
+    lock : threading.Lock
+        Held by whoever reads the array.
     """
 
-    __slots__ = ("_array", "_layout", "_lock", "_memory", "_pool", "_region")
+    __slots__ = ("_array", "_layout", "_memory", "_pool", "_region", "lock")
 
     def __init__(
         self, layout: FieldLayout, region: Region, array: NDArray[Any], pool: BlockPool
@@ -33,30 +39,27 @@ class LateBlock:
         self._layout = layout
         self._region = region
         self._pool = pool
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._array: NDArray[Any] | None = array  # None: encoded, or copied
         self._memory: NDArray[np.uint8] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Raw bytes."""
+        return self._layout.block_nbytes
 
     @property
     def detached(self) -> bool:
         """Whether the array may change already."""
         return self._array is None
 
-    def detach(self) -> bool:
-        """Afterwards the array may change; whether that took a copy."""
-        with self._lock:
-            if self._array is None:
-                return False
-            self._copy()
-            return True
-
     def encode(self) -> Slices:
         """The slices of the block's encoding, from the array or from the copy."""
         direct: Slices | None = None
         try:
             while True:
-                # Held during a slice: `detach` returns when nobody reads the array any more.
-                with self._lock:
+                # Held during a slice: who detaches gets it when nobody reads the array any more.
+                with self.lock:
                     values = self._in_array()
                     if values is None:
                         break
@@ -85,9 +88,19 @@ class LateBlock:
         return None
 
     def _copy(self) -> None:
+        together = BulkCopy(self._layout.block_nbytes)
+        self.begin_copy(together)
+        together.run()
+        self._array = None
+
+    def begin_copy(self, together: BulkCopy) -> None:
+        """Add the copy to others; they are made before `lock` is released. Hold it."""
         assert self._array is not None
         self._memory = self._pool.take(self._layout.block_nbytes)
-        padded_block(self._array, self._region.slices, self._in_memory())
+        together.add(self._array, self._region.slices, self._memory, self._layout.block)
+
+    def end_copy(self) -> None:
+        """The copies have been made: the array may change. Hold the lock."""
         self._array = None
 
     def _in_memory(self) -> NDArray[Any]:
@@ -95,7 +108,7 @@ class LateBlock:
         return self._memory.view(self._layout.dtype).reshape(self._layout.block)
 
     def _end(self) -> None:
-        with self._lock:
+        with self.lock:
             memory, self._memory, self._array = self._memory, None, None
         if memory is not None:
             self._pool.give(memory)
@@ -125,6 +138,31 @@ class LateCopies:
         """
         copies: dict[int, int] = {}
         while self._writes and (up_to is None or self._writes[0][0] <= up_to):
-            step, blocks = self._writes.popleft()
-            copies[step] = sum(block.detach() for block in blocks)
+            step, blocks = self._writes[0]
+            copies[step] = copies.get(step, 0) + _detach(blocks)
+            self._writes.popleft()
         return copies
+
+
+def _detach(blocks: Sequence[LateBlock]) -> int:
+    """Copy the blocks (of one field) that are not encoded; how many they are."""
+    held: list[LateBlock] = []
+    try:
+        together: BulkCopy | None = None
+        for block in blocks:
+            if block.detached:
+                continue
+            block.lock.acquire()  # waits for a slice that is reading
+            held.append(block)
+            if not block.detached:
+                together = together or BulkCopy(block.nbytes)
+                block.begin_copy(together)
+        left = [block for block in held if not block.detached]
+        if together is not None:
+            together.run()
+        for block in left:
+            block.end_copy()
+        return len(left)
+    finally:
+        for block in held:
+            block.lock.release()

@@ -97,6 +97,7 @@ def test_integers(dtype, bound):
 
 def test_integers_that_binary64_skips_are_outliers():
     x = np.array([2**62, 2**62 + 1, 5, -(2**63), 2**52 + 1, 3] * 4, "i8")
+    assert_as_specified(x, 2.0**53)
     got, y = assert_as_specified(x, 1.0)
     assert sides(got)["outliers"].size == 8 * 16
     np.testing.assert_array_equal(y[:2], x[:2])

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.bounds import LARGEST_INTEGER_BOUND
 from fzdask.codecs.kernels.cpu import wavelet
 from fzdask.codecs.kernels.cpu.wavelet_fill import fill_holes
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
@@ -34,8 +35,8 @@ class Wavelet(ArrayStage):
     Guarantees ``|x - x'| <= bound`` for every finite value, decided on the decoder's own ``x'``.
     A step of coefficients bounds no single value, so each value that the inverse transform leaves
     too far away is moved by twice the bound, up to three times. What still misses the bound, NaN,
-    infinities, -0.0, preserved values and those too large beside the bound are outliers, bit for
-    bit; in their places the transform sees smooth values.
+    infinities, -0.0, preserved values, those too large beside the bound and integers beyond
+    2**51 are outliers, bit for bit; in their places the transform sees smooth values.
 
     An axis is halved while it is 8 or longer, up to six times: together with the others, apart
     from them (as SPERR does where axes differ in length) or not at all, whichever makes smaller
@@ -148,13 +149,20 @@ class Wavelet(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> NDArray[Any]:
-        check_bound(form)
+        _check_bound(form)
         corrections = sections.get("corrections", np.zeros(0, np.uint8))
         out, fits = _decoded(_inverse(data.astype(np.float64), form, params), corrections, form)
         if not fits:
             raise FormatError("fzdask stream: corrections that do not fit the array; damaged.")
         outliers_back(out, sections)
         return out
+
+
+def _check_bound(form: Form) -> None:
+    if not is_whole(form.dtype):
+        check_bound(form)
+    elif not (0 <= form.bound <= LARGEST_INTEGER_BOUND and form.bound == int(form.bound)):
+        raise FormatError(f"fzdask stream: integer bound {form.bound!r}; the stream is damaged.")
 
 
 def _reach(form: Form) -> float:

@@ -147,6 +147,26 @@ def test_wide_lattices_go_stage_by_stage(device):
     check(device, walk((8, 500), "f8"), fused=False, abs=1e-9, pipeline="speed")
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_after_a_logarithm_and_of_complex_numbers(device, dtype):
+    x = np.exp(walk((7, 900), dtype) % 3)
+    x[2, ::40] = 0
+    x[3, ::90] = np.nan
+    check(device, x, pw_rel=1e-2, pipeline="speed")
+    z = (walk((7, 300), dtype) + 1j * walk((7, 300), dtype, 1)).astype(f"c{2 * x.itemsize}")
+    z[1, ::30] = np.nan
+    check(device, z, abs=0.05, pipeline="speed")
+
+
+def test_fortran_order_and_parts_of_an_array(device):
+    x = walk((40, 6, 50), "f4")
+    check(device, np.asfortranarray(x), rel=1e-4, pipeline="speed")
+    config = CodecConfig(abs=0.05, pipeline="speed")
+    part = to_device(device, x)[3:30, ::2, 1:]
+    expected = fzdask.compress(x[3:30, ::2, 1:], abs=0.05, pipeline="speed")
+    assert encode_device(part, config, device) == expected
+
+
 def test_fixed_length_may_zigzag_itself(device):
     check(device, walk((8, 500), "f4"), abs=0.05, pipeline="quantize | lorenzo | fixed_length")
 

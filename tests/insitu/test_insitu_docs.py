@@ -24,7 +24,7 @@ def test_the_snippets_run_in_reading_order(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     snippets = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     for snippet in snippets:
         exec(snippet, names)
     assert capsys.readouterr().out

@@ -250,10 +250,8 @@ def _missed(
         corrections = room[: wavelet.put_corrections(places, units, room)].copy()
         sections["corrections"] = corrections
         wavelet.correct(corrections, unit, values)
-    flags = special
-    if missed.any():
-        missed &= ~_within(x, _as_dtype(values, form), form)
-        flags = special | missed.view(np.uint8)
+        missed[places] = ~_within(x[places], _as_dtype(values[places], form), form)
+    flags = special | missed.view(np.uint8)
     if flags.any():
         sections.update(outlier_sections(flags, job.bits))
     return sections

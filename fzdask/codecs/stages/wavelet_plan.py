@@ -16,7 +16,10 @@ __all__ = ["Plan", "choose_plan", "grid_of"]
 
 SHORTEST, MOST_LEVELS = 8, 6  # an axis is halved while it is so long, so often (SPERR's rule)
 SAMPLE = 1 << 18  # values; a box of fewer tells little about what is far apart
-CLEARLY = 0.99  # share of the cost below which a plan is better on the whole array, too
+SAMPLE_SHARE = 16  # of a large array one value in so many
+# Shares of the cost below which a plan is better on the whole array, too. To leave out an axis is
+# the riskier one: in a part that is nearly constant it looks like nothing.
+CLEARLY, FAR_BETTER = 0.99, 0.95
 Grid = tuple[int, ...]
 
 
@@ -106,12 +109,12 @@ def choose_plan(values: NDArray[np.float64], grid: Grid) -> Plan:
         if not level:
             continue
         levels = tuple(0 if d == axis else n for d, n in enumerate(best.levels))
-        others = [replace(best, levels=levels)]
+        others = [(replace(best, levels=levels), FAR_BETTER)]
         if several:
-            others.append(replace(best, apart=best.apart | 1 << axis))
-        for plan in others:
+            others.append((replace(best, apart=best.apart | 1 << axis), CLEARLY))
+        for plan, share in others:
             cost = _cost(part, plan)
-            if cost < CLEARLY * least:
+            if cost < share * least:
                 best, least = plan, cost
     return best
 
@@ -119,7 +122,8 @@ def choose_plan(values: NDArray[np.float64], grid: Grid) -> Plan:
 def _sample(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """A box in the middle, of the longest sides that make it small."""
     sides = list(values.shape)
-    while np.prod(sides) > SAMPLE:
+    most = max(SAMPLE, values.size // SAMPLE_SHARE)
+    while np.prod(sides) > most:
         longest = sides.index(max(sides))
         sides[longest] = (sides[longest] + 1) // 2
     starts = [(n - side) // 2 for n, side in zip(values.shape, sides, strict=True)]

@@ -26,7 +26,7 @@ def gpu():
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("pipeline", ["default", "speed", "quality"])
+@pytest.mark.parametrize("pipeline", ["default", "speed", "quality", "fz-gpu", "pfpl"])
 def test_repeated_runs_give_the_same_bytes(gpu, pipeline):
     random = np.random.default_rng(0)
     x = np.cumsum(random.standard_normal((120, 130, 140)), axis=2).astype("f4")

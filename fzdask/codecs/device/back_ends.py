@@ -47,14 +47,16 @@ class ZeroBlocksOnDevice(DeviceBackEnd):
     of = ZeroBlocks
 
     def compress(self, device: Device, stage: Any, data: Any) -> Any | None:
-        bits, (used, fill) = zero_blocks.forward(device, data, stage.block)
-        if 1 + bits.size + used >= data.size:
+        found = zero_blocks.forward(device, data, stage.block)
+        used = int(device.download(found.places[-1:])[0])
+        start = 1 + found.bits.size
+        if start + used >= data.size:
             return None
-        out = device.empty(1 + bits.size + used, np.uint8)
+        out = device.empty(start + used, np.uint8)
         out[0] = stage.block.bit_length() - 1
-        out[1 : 1 + bits.size] = bits
+        out[1:start] = found.bits
         if used:
-            fill(out[1 + bits.size :])
+            zero_blocks.keep(device, found, out[start:])
         return out
 
     def decompress(self, device: Device, data: Any, nbytes: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,27 +10,52 @@ import numpy as np
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks
 from fzdask.codecs.kernels.cuda.scan import exclusive_sum
 
-__all__ = ["forward", "inverse"]
+__all__ = ["Blocks", "forward", "inverse", "keep"]
 
 
-def forward(device: Device, data: Any, block: int) -> tuple[Any, Any]:
-    """A bit for each block with a byte that is not 0, and a function that gives those blocks.
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Bytes in blocks, and which of those are kept.
 
-    The first is the bits; the second how many bytes the blocks have, and what to call with an
-    array of that size to have it filled.
+    Attributes
+    ----------
+    data : uint8 array
+    block : int
+        Bytes of a block.
+    bits : uint8 array
+        A bit for each block.
+    places : uint64 array
+        Kept bytes before each tile of 256 blocks, and of all.
     """
-    n, log2 = data.size, np.uint32(block.bit_length() - 1)
-    nbytes = -(-n // (8 * block))
-    tiles = blocks(8 * nbytes)
-    bits, kept = device.empty(nbytes, np.uint8), device.empty(tiles, np.uint32)
-    sizes = (np.uint64(n), log2, np.uint64(nbytes))
-    device.launch("zero_blocks", "block_bits", tiles, BLOCK, data, *sizes, bits, kept)
-    places = exclusive_sum(device, kept)
 
-    def fill(out: Any) -> None:
-        device.launch("zero_blocks", "keep_blocks", tiles, BLOCK, data, *sizes, bits, places, out)
+    data: Any
+    block: int
+    bits: Any
+    places: Any
 
-    return bits, (int(device.download(places[-1:])[0]), fill)
+    @property
+    def sizes(self) -> tuple[np.uint64, np.uint32, np.uint64]:
+        """What kernels ask for: bytes, log2 of the block, bytes of bits."""
+        log2 = self.block.bit_length() - 1
+        return np.uint64(self.data.size), np.uint32(log2), np.uint64(self.bits.size)
+
+
+def forward(device: Device, data: Any, block: int) -> Blocks:
+    """Which blocks have a byte that is not 0; ``data`` is aligned to four bytes."""
+    bits = device.empty(-(-data.size // (8 * block)), np.uint8)
+    tiles = blocks(8 * bits.size)
+    kept = device.empty(tiles, np.uint32)
+    found = Blocks(data, block, bits, None)
+    device.launch("zero_blocks", "block_bits", tiles, BLOCK, data, *found.sizes, bits, kept)
+    return Blocks(data, block, bits, exclusive_sum(device, kept))
+
+
+def keep(device: Device, found: Blocks, out: Any) -> None:
+    """Collect the blocks that are kept; ``out`` has room for just these."""
+    device.launch(
+        "zero_blocks", "keep_blocks", blocks(8 * found.bits.size), BLOCK,
+        found.data, *found.sizes, found.bits, found.places, out,
+    )  # fmt: skip
 
 
 def inverse(device: Device, bits: Any, kept: Any, block: int, size: int) -> Any | None:

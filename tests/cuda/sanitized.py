@@ -14,7 +14,12 @@ from shim import ShimDevice, ShimModule  # noqa: E402
 
 import fzdask  # noqa: E402
 from fzdask.codecs.config import CodecConfig  # noqa: E402
-from fzdask.codecs.device import decode_device, encode_device, wrapping  # noqa: E402
+from fzdask.codecs.device import (  # noqa: E402
+    decode_device,
+    encode_device,
+    interpolate_attempt,
+    wrapping,
+)
 from fzdask.codecs.kernels.cuda.backend import cupy_device  # noqa: E402
 
 FAULTS = r"""
@@ -47,6 +52,7 @@ def run_all(device: Any) -> None:
     """Every case, and what else has kernels, to the CPU's bytes and back."""
     done = 0
     wrapping.LEAST_NBYTES = 1  # back ends there for the shortest sections, too
+    interpolate_attempt.FEW = 50  # and levels of few values
     cases = [*format_cases.all_cases().values(), *more_cases()]
     for array, config in cases:
         if array.dtype.kind not in "biufc":
@@ -70,7 +76,6 @@ def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         "quantize | lorenzo(axes=narrow, order=2) | fixed_length(block=64, outlier=True)",
         "quantize | lorenzo(order=2) | negabinary | bitshuffle | zstd",
         "quantize | sign_magnitude | fixed_length(block=32)",
-        "interpolate(predictor=interpolation) | huffman",
         "fz-gpu",
         "quantize | lorenzo | zigzag | bitshuffle | zero_bytes | run_length",
     ):
@@ -82,6 +87,12 @@ def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         for dtype in ("f4", "f8", "i4"):
             yield x.reshape(shape).astype(dtype), {"abs": 1.0, "pipeline": "speed"}
         yield holes.reshape(shape), {"abs": 0.25, "pipeline": "speed"}
+    levels = "interpolate(predictor=interpolation) | huffman"
+    for shape in ((-1,), (37, -1), (279, 37), (1147, 9), (9, 31, 37), (3, 3, 31, 37)):
+        yield holes.reshape(shape), {"abs": 0.25, "pipeline": levels, "preserve": (x[0, 0, 0],)}
+    for dtype in ("f4", "f8", "i4", "c8"):
+        yield x[:-1].astype(dtype), {"abs": 1.0, "pipeline": levels}
+    yield x, {"rel": 1e-2, "pipeline": "quality"}
     holes[3:5] = np.nan
     yield holes, {"abs": 0.25, "pipeline": "speed"}
 

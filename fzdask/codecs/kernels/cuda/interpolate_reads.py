@@ -23,7 +23,7 @@ from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 
 __all__ = ["Reader", "Source"]
 
-ROOM = 1 << 16  # reads that a new log has room for
+ROOM = 1 << 19  # reads that a new log has room for; memory is touched as they come
 
 
 # What a kernel of the host gets for an array of binary64: a log and the array's size. The log is

@@ -214,8 +214,8 @@ class CupyStandIn:
     def frombuffer(self, buffer, dtype):
         return self.asarray(np.frombuffer(buffer, dtype))
 
-    def asnumpy(self, array):
-        return array.get() if isinstance(array, DeviceArray) else np.asarray(array)
+    def asnumpy(self, array, stream=None, order="C", out=None, *, blocking=True):
+        return array.get(order=order) if isinstance(array, DeviceArray) else np.asarray(array)
 
     def empty(self, shape, dtype=float, order="C"):
         return self._made(np.empty(shape, dtype, order))
@@ -228,3 +228,10 @@ class CupyStandIn:
 
     def concatenate(self, arrays):
         return self._made(np.concatenate(_bare(arrays)))
+
+    def __getattr__(self, name):
+        """Whatever else NumPy has, on arrays of the device."""
+        found = getattr(np, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+        return lambda *args, **kwargs: self._made(found(*_bare(args), **_bare(kwargs)))

@@ -20,6 +20,7 @@ from fzdask.codecs.device import (  # noqa: E402
     interpolate_attempt,
     wrapping,
 )
+from fzdask.codecs.device_batch import encode_device_many  # noqa: E402
 from fzdask.codecs.kernels.cuda.backend import cupy_device  # noqa: E402
 
 FAULTS = r"""
@@ -40,6 +41,7 @@ def main(options: str, folder: str, what: str) -> None:
     flags = tuple(options.split())
     if what == "gpu":
         run_all(cupy_device())
+        run_batch(cupy_device())
     elif what == "all":
         kwargs = {"blocks_backward": True, "folder": Path(folder), "options": flags}
         run_all(ShimDevice("shuffled", **kwargs))
@@ -65,6 +67,14 @@ def run_all(device: Any) -> None:
         assert back.tobytes() == fzdask.decompress(stream).tobytes()
         done += 1
     print(done, "cases")
+
+
+def run_batch(device: Any) -> None:
+    """Arrays on several streams, as batches of Zarr's chunks are."""
+    arrays = [format_cases.field((9, 31, 30 + k), "f4") for k in range(6)]
+    for asked in ({"abs": 0.25}, {"abs": 0.25, "pipeline": "speed"}):
+        found = encode_device_many([device.upload(x) for x in arrays], asked, kernels=device)
+        assert found == [fzdask.compress(x, **asked) for x in arrays]
 
 
 def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:

@@ -100,6 +100,44 @@ class WriterMachinery:
         self.writer.close()
 
 
+class Copies:
+    """What the simulation's thread spends in `write` and `detach`, by what is copied when.
+
+    Two sets of arrays take turns; each snapshot is compressed before its arrays are taken back.
+    """
+
+    params = ([True, "late", False],)
+    param_names = ("copy",)
+    blocks = 32  # of a mebibyte
+
+    def setup(self, copy):
+        shape = (16 * self.blocks, 128, 128)
+        self.levels = [np.full(shape, k, "f4") for k in range(2)]
+        settings = {"compressors": FZCodec(abs=0.05), "chunks": (16, 128, 128)}
+        self.writer = InSituWriter({}, {"f": settings}, windows="always", max_outstanding=2)
+        self.step = 0
+        for _ in range(4):
+            self.seconds(copy)
+
+    def seconds(self, copy):
+        """Of one step."""
+        begin = time.perf_counter()
+        self.writer.detach(self.step - 2)
+        self.writer.write(self.step, {"f": self.levels[self.step % 2]}, copy=copy)
+        spent = time.perf_counter() - begin
+        self.writer.flush()
+        self.step += 1
+        return spent
+
+    def track_us_per_mebibyte(self, copy):
+        return 1e6 * min(self.seconds(copy) for _ in range(20)) / self.blocks
+
+    track_us_per_mebibyte.unit = "µs"
+
+    def teardown(self, copy):
+        self.writer.close()
+
+
 class BlockSize:
     """Encoding a field in blocks of different sizes, in slices.
 
@@ -169,6 +207,12 @@ def main():
         cost = writer.track_processor_us_per_block(blocks)
         print(f"writer, {blocks} blocks: {cost:.0f} µs of processor time a block")
         writer.teardown(blocks)
+    for copy in Copies.params[0]:
+        copies = Copies()
+        copies.setup(copy)
+        cost = copies.track_us_per_mebibyte(copy)
+        print(f"write of a mebibyte, copy={copy!r}: {cost:.1f} µs")
+        copies.teardown(copy)
     print("\n| block [KiB] | GB/s | slices, p99 [ms] | ratio |\n| ---: | ---: | ---: | ---: |")
     for nbytes in BlockSize.params[0]:
         size = BlockSize()

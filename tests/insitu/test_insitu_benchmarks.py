@@ -30,6 +30,18 @@ def test_the_machinery_suites_run(monkeypatch: pytest.MonkeyPatch) -> None:
     writer.teardown(4)
 
 
+def test_the_suite_of_copies_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_insitu.Copies, "blocks", 2)
+    for copy in (True, "late", False):
+        suite = bench_insitu.Copies()
+        suite.setup(copy)
+        assert suite.track_us_per_mebibyte(copy) > 0.0
+        assert suite.writer.statistics["snapshots stored"] == suite.step
+        assert suite.writer.statistics["blocks copied late"] == 0
+        assert (suite.writer.statistics["pool bytes"] > 0) == (copy is True)
+        suite.teardown(copy)
+
+
 def test_the_suite_of_block_sizes_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_insitu.BlockSize, "field_nbytes", 1 << 16)
     suite = bench_insitu.BlockSize()

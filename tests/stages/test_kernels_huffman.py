@@ -1,0 +1,149 @@
+"""Kernels of the Huffman coder: vectors against plain loops, lanes against one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import njit
+
+from fzdask.codecs.codebooks import own_coding
+from fzdask.codecs.kernels.cpu import huffman, huffman_steps, symbols
+from fzdask.codecs.kernels.cpu.codebook import COUNT_SHIFT, LONGEST_RUN, SEVERAL, TABLE_BITS
+from fzdask.codecs.kernels.cpu.huffman_steps import (
+    EIGHTS,
+    FAR,
+    FOURS,
+    JOINED,
+    LONG_EIGHT,
+    LONG_SIXTEEN,
+    NEAR,
+    SIXTEENS,
+    UNIT,
+)
+from fzdask.codecs.stages.symbols import Symbols
+
+GROUP = 256
+
+
+def step(far):
+    """One step on vectors, compiled here: the processor's own instructions or not."""
+    codes = huffman_steps.codes_far if far else huffman_steps.codes_near
+
+    @njit
+    def run(z, table, out):
+        return codes(z.ctypes.data, table.ctypes.data, out.ctypes.data)
+
+    return run
+
+
+def joined(z, table, size):
+    """What a step gives, by Python's integers."""
+    flags = 0
+    for k, s in enumerate(z.tolist()):
+        if s >= size or table[FAR + s] > 16:
+            flags |= 1 << k
+    if flags:
+        return flags, None
+    words = {}
+    for many in (4, 8, 16):
+        for start in range(0, UNIT, many):
+            value = length = 0
+            for s in z[start : start + many].tolist():
+                value = value << int(table[FAR + s]) | int(table[s])
+                length += int(table[FAR + s])
+            words[many, start // many] = value, length
+    return 0, words
+
+
+@pytest.mark.parametrize("permutes", [True, False], ids=["as here", "anywhere"])
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_codes_of_32_symbols_joined(far, permutes, monkeypatch):
+    if not permutes:
+        monkeypatch.setattr(huffman_steps, "_permutes", lambda: False)
+    run = step(far)
+    size = FAR if far else NEAR
+    rng = np.random.default_rng(1)
+    table = np.zeros(2 * FAR, np.uint16)
+    out = np.empty(JOINED, np.uint64)
+    longest = set()
+    for most in (2, 4, 6, 9, 16):
+        for _ in range(20):
+            table[FAR:] = rng.integers(1, most + 1, FAR)
+            table[:FAR] = rng.integers(0, 1 << 16, FAR) & ((1 << table[FAR:].astype(int)) - 1)
+            if rng.random() < 0.2:
+                table[FAR + rng.integers(size)] = 64  # no code
+            z = rng.integers(0, size + (rng.random() < 0.2) * 70, UNIT).astype(np.uint16)
+            z = np.minimum(z, FAR + 5 if far else FAR - 1).astype(np.uint16)
+            got = int(run(z, table, out))
+            padded = np.concatenate([table, np.full(FAR, 64, np.uint16)])
+            flags, words = joined(z, padded if z.max() < FAR else np.pad(table, (0, 70)), size)
+            assert got & 0xFFFFFFFF == flags
+            if words is None:
+                continue
+            over = {4: 0, 8: LONG_EIGHT, 16: LONG_SIXTEEN}
+            for many, at in ((4, FOURS), (8, EIGHTS), (16, SIXTEENS)):
+                count = UNIT // many
+                fits = all(words[many, k][1] <= 64 for k in range(count))
+                assert bool(got & over[many]) == (not fits)
+                longest.add((many, fits))
+                for k in range(count):
+                    value, length = words[many, k]
+                    assert int(out[at + count + k]) == length
+                    if length <= 64:
+                        assert int(out[at + k]) == value
+    assert {(8, True), (8, False), (16, True), (16, False)} <= longest
+
+
+RNG = np.random.default_rng(3)
+SIZE = 40 * GROUP + 77
+FIELDS = {
+    "small": np.rint(RNG.laplace(0, 1.5, SIZE)),
+    "two values": RNG.integers(0, 2, SIZE),
+    "near and far": np.rint(RNG.laplace(0, 30, SIZE)),
+    "classes": np.rint(RNG.standard_t(1, SIZE) * 20),
+    "wide": np.where(RNG.random(SIZE) < 0.01, RNG.integers(-(2**30), 2**30, SIZE), 1),
+    "short runs": np.where(RNG.random(SIZE) < 0.05, RNG.integers(-4, 5, SIZE), 0),
+    "long runs": np.where(RNG.random(SIZE) < 0.005, RNG.integers(-400, 500, SIZE), 0),
+    "runs of another value": np.where(RNG.random(SIZE) < 0.02, RNG.integers(-4, 5, SIZE), 7),
+    "zero": np.zeros(SIZE),
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_chunks_in_step_are_the_chunks_one_by_one(name):
+    residual = FIELDS[name].astype(np.int32)
+    coded = Symbols.of(residual)
+    coding = own_coding(coded, GROUP)
+    book = coding.book
+    groups = -(-SIZE // GROUP)
+    words = np.zeros(coding.bits // 32 + groups + 2, np.uint32)
+    sizes = np.empty(groups, np.uint16)
+    used = huffman.encode(coded.z, coded.wide, GROUP, book.mode, book.codes, words, sizes)
+    assert sizes.sum() == used <= coding.bits // 32 + groups
+    starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    for table in (book.several_table, np.zeros(0, np.uint64)):
+        padded = np.zeros(used + GROUP * 4, np.uint32)
+        padded[:used] = words[:used]
+        z = np.full(SIZE + 64, 0xABCD, np.uint16)[:SIZE]
+        places, wide = np.zeros(SIZE, np.int64), np.zeros(SIZE, np.uint64)
+        many = huffman.decode(
+            padded, starts, GROUP, book.mode, *book.decoding_tables, table, z, places, wide
+        )
+        assert many == coded.wide.size
+        order = np.argsort(places[:many])
+        out = np.empty(SIZE, np.int32)
+        symbols.residual_of(z, places[:many][order], wide[:many][order], out)
+        assert np.array_equal(out, residual)
+
+
+def test_a_run_symbol_other_than_zero_has_no_table():
+    coding = own_coding(Symbols.of(FIELDS["runs of another value"].astype("i4")), GROUP)
+    assert coding.book.mode == 14
+    assert coding.book.several_table.size == 0
+    coding = own_coding(Symbols.of(FIELDS["short runs"].astype("i4")), GROUP)
+    table = coding.book.several_table
+    assert coding.book.mode == 0
+    assert table.size == 1 << TABLE_BITS
+    counts = (table >> np.uint64(COUNT_SHIFT)).astype(int)
+    assert SEVERAL < counts.max() <= LONGEST_RUN
+    assert ((table & np.uint64(255)) <= TABLE_BITS).all()

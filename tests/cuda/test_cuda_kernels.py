@@ -336,15 +336,20 @@ def test_damaged_words_are_refused_or_give_something_as_on_the_cpu(device):
         damaged[used:] = 0
         places = random.integers(used, size=1 + trial % 2 * 40)
         damaged[places] ^= random.integers(1, 2**32, places.size).astype(np.uint32)
-        out = np.empty(r.size, np.int32)
-        no_table = np.zeros(0, np.uint64)
-        fine = cpu_huffman.decode(damaged, starts, 256, -1, *book.decoding_tables, no_table, out)
+        z, out = np.empty(r.size, np.uint16), np.empty(r.size, np.int32)
+        at, wide = np.empty(r.size, np.int64), np.empty(r.size, np.uint64)
+        used_wide = cpu_huffman.decode(
+            damaged.copy(), starts, 256, -1, *book.decoding_tables, np.zeros(0, np.uint64), z, at,
+            wide,
+        )  # fmt: skip
+        fine = used_wide >= 0
         got = huffman.decode(
             device, device.upload(damaged[:used]), device.upload(starts.astype("u8")), r.size,
             256, -1, *book.decoding_tables, np.int32,
         )  # fmt: skip
         assert (got is not None) == fine
         if fine:
+            symbols.residual_of(z, at[:used_wide], wide[:used_wide], out)
             assert np.array_equal(device.download(got), out)
         refused += not fine
     assert 3 < refused < 40

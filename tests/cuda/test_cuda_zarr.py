@@ -184,3 +184,19 @@ def test_the_device_of_an_array_is_used_by_a_thread_whose_own_is_another(cupy):
     assert stream == CODEC.encode(field())
     assert {number for _, number in cupy.launched} == {3}
     assert fzdask.compress(x, abs=1e-3) == stream
+
+
+def test_explain_shows_the_streams_of_an_array_on_a_device(cupy):
+    x = field()
+    on_device = cupy.asarray(x)
+    report = fzdask.explain(on_device, CODEC)
+    assert report.stored_nbytes == len(CODEC.encode(x))
+    cupy.launched.clear()
+    timeline = report.timeline(chunks=4, workers=2)
+    names = timeline.by_name()
+    assert names["range | quantize"][0] == names["codebook"][0] == names["join"][0] == 4
+    places = {span.name: span.place.split()[0] for span in timeline.spans}
+    assert (places["compact outliers"], places["codebook"]) == ("stream", "host")
+    assert timeline.downloaded > 0
+    assert timeline.uploaded == 0
+    assert cupy.launched

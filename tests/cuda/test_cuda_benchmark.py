@@ -38,7 +38,7 @@ def test_every_pipeline_and_field_is_measured_end_to_end_and_by_kernel(
             assert {"find_special_f4", "encode_class_f4", "read_values_f4_u4", "encode_i4"} <= names
         else:
             assert names & {f"encode{axes}_f4" for axes in range(4)}
-            assert names & {"unpack_i4", "unpack_f4"}
+            assert any(name.startswith("unpack_") for name in names)
         assert all(k.launches and k.nbytes for k in r.kernels.values())
     assert [r["field"] for r in json.loads(report.read_text())] == [r.field for r in results]
     assert "GB/s of its arrays" in capsys.readouterr().out

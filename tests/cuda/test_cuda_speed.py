@@ -19,7 +19,7 @@ SPEED = "quantize | lorenzo(axes=narrow) | zigzag | fixed_length"
 SHAPES = (
     (1,), (63,), (64,), (TILE - 1,), (TILE + 65,), (3 * TILE + 5,),
     (2, 3), (5, 1000), (700, 7), (3, TILE + 9),
-    (3, 5, 31), (2, 65, 64), (17, 3, 129),
+    (3, 5, 31), (2, 65, 64), (4, 70, 64), (17, 3, 129),
     (3, 4, 5, 37), (2, 3, 2, 700),
     (2, 2, 3, 3, 40),
 )  # fmt: skip
@@ -48,7 +48,7 @@ def check(device, x, fused=True, **options):
         to_host(device, decode_device(expected, device)), native(fzdask.decompress(expected))
     )
     if hasattr(device, "launches"):
-        kernels = {"unpack_i4", "unpack_f4", "unpack_f8"}
+        kernels = {f"unpack_{p}{t}" for t in ("i4", "f4", "f8") for p in ("", "planes_")}
         exact = fzdask.inspect(expected).bound == "lossless"  # it was smaller
         assert bool(kernels & set(launches)) == (fused and not exact)
     return expected
@@ -74,6 +74,21 @@ def test_every_subset_of_axes(device, axes):
     comma = "," if len(axes) == 1 else ""
     x = walk((5, 40, 70), "f4")
     check(device, x, abs=0.05, pipeline=SPEED.replace("narrow", f"({chosen}{comma})"))
+
+
+PLANES = ((9, 70, 128), (5, 33, 192), (7, 3, 2048), (2, 3, 33, 128), (5, 3, 1984))
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_planes_of_rows_are_summed_along_both_axes_at_once(device, shape):
+    axes = range(len(shape))
+    innermost = f"({axes[-2]}, {axes[-1]})"
+    for dtype, chosen in (("f4", "all"), ("f4", innermost), ("f8", innermost), ("i4", innermost)):
+        x = 20 * walk(shape, dtype, 3)
+        check(device, x.astype(dtype), abs=1.0, pipeline=SPEED.replace("narrow", chosen))
+        if hasattr(device, "launches"):
+            direct = dtype if dtype[0] == "f" and chosen != "all" else "i4"
+            assert f"unpack_planes_{direct}" in device.launches
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

@@ -33,7 +33,7 @@ WIDTH = 4  # bytes of the lattice that the kernels take
 
 
 class SpeedOnDevice(DeviceFusion):
-    """``quantize | lorenzo | zigzag | fixed_length`` in one pass, and in one less back.
+    """``quantize | lorenzo | zigzag | fixed_length`` in one pass, and in one or two less back.
 
     For lattices of 32 bits, first differences and blocks of 16 codes. Floats of 32 and 64 bits are
     read once; other values, and floats with long runs of outliers, are quantized first.
@@ -86,12 +86,11 @@ class SpeedOnDevice(DeviceFusion):
         check_lattice(form)
         packed = read_planes(device, data, forms[-1], params[-1], sections[-1])
         strides, spans = geometry(form, subset)
-        length = spans[0] if strides[:1] == [1] else 0
-        if length:
-            strides, spans = strides[1:], spans[1:]
+        sums = fused_speed.sums_of(device, form.size, strides, spans)
+        strides, spans = strides[sums.axes :], spans[sums.axes :]
         direct = form.dtype.kind == "f" and form.dtype.itemsize >= 4 and not strides
         dtype = form.dtype if direct else forms[1].dtype
-        out = fused_speed.unpack(device, packed, form.size, length, dtype, form.bound)
+        out = fused_speed.unpack(device, packed, form.size, sums, dtype, form.bound)
         if out is None:
             raise misfit()
         if direct:

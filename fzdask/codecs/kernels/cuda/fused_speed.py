@@ -12,7 +12,7 @@ from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 from fzdask.codecs.kernels.cuda.fixed_length import Planes
 from fzdask.codecs.kernels.cuda.scan import exclusive_sum
 
-__all__ = ["MOST", "Marked", "encode_lattice", "encode_values", "unpack"]
+__all__ = ["MOST", "Marked", "Sums", "encode_lattice", "encode_values", "sums_of", "unpack"]
 
 MOST = 2**32 - 2**16
 """Values, in places of 32 bits with room to step over the end."""
@@ -20,7 +20,9 @@ BLOCK_SIZE = 16  # codes
 UNIT = 4 * BLOCK_SIZE
 WARPS = BLOCK // 32
 TILE = WARPS * 8 * UNIT
-MOST_PLANES = 2  # for each value
+MOST_PLANES = 2  # of bits, for each value
+MOST_ROW = 2048  # values, for sums along columns
+PLANES = 2  # of rows, for each multiprocessor: fewer would leave some idle
 PLANE_BITS = 34  # of a word of look-back
 SUM_BITS = 62
 FEWEST_CELLS = 2.0**-128  # narrower cells than this are near the least numbers of binary32
@@ -123,10 +125,41 @@ def _split(axes: tuple[Sequence[int], Sequence[int]]) -> tuple[int, list[int], l
     return 0, strides, spans
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What is summed while planes are unpacked.
+
+    Attributes
+    ----------
+    length : int
+        Of a row; 0: rows are no axis.
+    plane : int
+        Elements of a plane of rows, along whose columns sums are taken, too; 0: they are not.
+    axes : int
+        How many axes these are, of the innermost.
+    """
+
+    length: int
+    plane: int
+    axes: int
+
+
+def sums_of(device: Device, size: int, strides: Sequence[int], spans: Sequence[int]) -> Sums:
+    """What :func:`unpack` can sum along axes of these strides and spans."""
+    if not strides or strides[0] != 1:
+        return Sums(0, 0, 0)
+    length = spans[0]
+    fits = length % UNIT == 0 and length <= MOST_ROW and strides[1:2] == [length]
+    # A block of threads does a plane from its beginning to its end, a tile at a time.
+    if fits and spans[1] >= TILE and size // spans[1] >= PLANES * device.multiprocessors:
+        return Sums(length, spans[1], 2)
+    return Sums(length, 0, 1)
+
+
 def unpack(
-    device: Device, packed: Planes, size: int, length: int, dtype: Any, bound: float = 0.0
+    device: Device, packed: Planes, size: int, sums: Sums, dtype: Any, bound: float = 0.0
 ) -> Any:
-    """Residuals summed along rows of a length (0: not summed); None where sizes do not fit.
+    """Residuals summed along rows, or rows and columns; None where sizes do not fit.
 
     Of dtype int32 these are the residuals; of float32 or float64, values of the bound, for which
     no other axis may be left. There must be as many entries as units are present.
@@ -148,12 +181,18 @@ def unpack(
     if int(device.download(plane_places[-1:])[0]) != packed.planes.size:
         return None
     out = device.empty(size, dtype)
-    state = device.zeros(tiles + 1, np.uint64)
     step = (np.float64(2.0 * bound),) if out.dtype.kind == "f" else ()
+    planes = packed.planes if packed.planes.size else device.zeros(1, np.uint16)
+    given = (planes, heads, packed.present, nbytes, unit_places, plane_places)
+    if sums.plane:
+        device.launch(
+            "fused_speed_decode", f"unpack_planes_{suffix(dtype)}", size // sums.plane, BLOCK,
+            *given, np.uint32(sums.length), np.uint32(sums.plane), *step, out,
+        )  # fmt: skip
+        return out
+    state = device.zeros(tiles + 1, np.uint64)
     device.launch(
         "fused_speed_decode", f"unpack_{suffix(dtype)}", tiles, BLOCK,
-        packed.planes if packed.planes.size else device.zeros(1, np.uint16), heads,
-        packed.present, nbytes, unit_places, plane_places, np.uint32(size), np.uint32(length),
-        state[:tiles], state[tiles:], *step, out,
+        *given, np.uint32(size), np.uint32(sums.length), state[:tiles], state[tiles:], *step, out,
     )  # fmt: skip
     return out

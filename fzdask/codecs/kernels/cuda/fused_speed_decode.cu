@@ -1,6 +1,8 @@
-// From bit planes to residuals, summed along rows on the way or, where no other axis is left, on to
-// the decoder's values.
+// From bit planes to residuals, summed along rows, or along rows and columns, on the way and, where
+// no other axis is left, on to the decoder's values.
 #include "fused_speed.cuh"
+
+constexpr u32 MOST_ROW = 2048;  // of which sums along columns are kept for a plane
 
 __device__ inline u32 planes_of(u32 head) {
   u32 planes = 0;
@@ -103,6 +105,38 @@ __device__ inline u32 sum_rows(u32 *data, u32 first, u32 length, u32 &start) {
   return carry;
 }
 
+// Of the parts of a tile: what was summed since the last row that began before a warp's part or, for
+// the last of them, in all; and whether a row began there.
+struct Carry {
+  u32 sum;
+  bool begun;
+};
+__device__ inline Carry carry_before(const u32 *sums, const u32 *starts, u32 warp) {
+  Carry carry{0, false};
+  for (u32 w = 0; w < warp; w++) {
+    bool begins = starts[w] < PART;
+    carry.sum = begins ? sums[w] : carry.sum + sums[w];
+    carry.begun |= begins;
+  }
+  return carry;
+}
+
+// Width classes of 64 units, of which `units` says which are present, and where their planes begin;
+// returns how many planes there are. The first that is present has number `first`.
+__device__ inline u32 place_units(const Packed &in, u64 units, u64 first, u32 *heads, u32 *places) {
+  u32 head = 0, total, unit = threadIdx.x;
+  if (unit < WARPS * UNITS && (units >> unit & 1))
+    head = in.heads[first + count_bits(units & ((1ull << unit) - 1))];
+  u32 place = block_exclusive(planes_of(head), total);
+  if (unit < WARPS * UNITS) {
+    heads[unit] = head;
+    places[unit] = place;
+  }
+  __syncthreads();
+  return total;
+}
+
+// A tile of consecutive elements; sums of rows that began in tiles before come by looking back.
 template <class To>
 __device__ void unpack_tile(const Packed &in, u32 n, u32 length, u64 *words, u64 *tickets,
                             const To &to) {
@@ -113,22 +147,12 @@ __device__ void unpack_tile(const Packed &in, u32 n, u32 length, u64 *words, u64
   SHARED(u32, starts, WARPS);
   SHARED(u32, carried, 1);
   u32 tile = take_ticket(tickets);
-  u64 units = units_of(in.present, in.nbytes, tile);
-  u32 head = 0, total, unit = threadIdx.x;
-  if (unit < WARPS * UNITS && (units >> unit & 1))
-    head = in.heads[in.unit_places[tile] + count_bits(units & ((1ull << unit) - 1))];
-  u32 place = block_exclusive(planes_of(head), total);
-  if (unit < WARPS * UNITS) {
-    heads[unit] = head;
-    places[unit] = place;
-  }
-  __syncthreads();
+  place_units(in, units_of(in.present, in.nbytes, tile), in.unit_places[tile], heads, places);
   u32 first = tile * TILE + warp_of() * PART;
   u32 *mine = data + warp_of() * PART;
   u32 own = warp_of() * UNITS;
   unpack_part(in, heads + own, places + own, in.plane_places[tile], mine);
-  __syncwarp();
-  u32 carry = 0, until = 0;  // what is added to elements of the part before this one
+  u32 added = 0, until = 0;  // what is added to elements of the part before this one
   if (length) {
     u32 sum = sum_rows(mine, first, length, until);
     if (lane_of() == 0) {
@@ -136,23 +160,76 @@ __device__ void unpack_tile(const Packed &in, u32 n, u32 length, u64 *words, u64
       starts[warp_of()] = until;
     }
     __syncthreads();
-    u32 all = 0, some = 0;  // since the last row that began in the tile
-    for (u32 w = 0; w < WARPS; w++) {
-      if (w == warp_of()) carry = all;
-      all = starts[w] < PART ? sums[w] : all + sums[w];
-      some |= starts[w] < PART;
-    }
     if (warp_of() == 0) {
-      u64 before = sum_before(words, tile, all, some || tile == 0);
+      Carry all = carry_before(sums, starts, WARPS);
+      u64 before = sum_before(words, tile, all.sum, all.begun || tile == 0);
       if (lane_of() == 0) carried[0] = static_cast<u32>(before);
     }
     __syncthreads();
-    bool begun = false;
-    for (u32 w = 0; w < warp_of(); w++) begun |= starts[w] < PART;
-    if (!begun) carry += carried[0];
+    Carry carry = carry_before(sums, starts, warp_of());
+    added = carry.sum + (carry.begun ? 0 : carried[0]);
   }
   for (u32 at = lane_of(); at < PART && first + at < n; at += 32)
-    to.put(first + at, mine[at] + (at < until ? carry : 0));
+    to.put(first + at, mine[at] + (at < until ? added : 0));
+}
+
+// Which of the 64 units from one on are present.
+__device__ inline u64 units_from(const u8 *present, u64 nbytes, u64 unit) {
+  u64 byte = unit / 8, units = 0;
+  u32 shift = static_cast<u32>(unit % 8);
+  for (u32 k = 0; k < 8 && byte + k < nbytes; k++)
+    units |= static_cast<u64>(present[byte + k]) << 8 * k;
+  if (shift == 0) return units;
+  u64 last = byte + 8 < nbytes ? present[byte + 8] : 0;
+  return units >> shift | last << (64 - shift);
+}
+
+// A whole plane of rows, a step of as many of them at a time as fit a tile: sums along columns go
+// from step to step in shared memory. Rows are whole units, and no longer than MOST_ROW.
+template <class To>
+__device__ void unpack_plane(const Packed &in, u32 length, u32 plane, const To &to) {
+  SHARED(u32, data, TILE);
+  SHARED(u32, columns, MOST_ROW);
+  SHARED(u32, heads, WARPS * UNITS);
+  SHARED(u32, places, WARPS * UNITS);
+  SHARED(u32, sums, WARPS);
+  SHARED(u32, starts, WARPS);
+  u32 first = blockIdx.x * plane, unit = first / UNIT, tile = first / TILE;
+  // Planes before it: those of the tiles before, and of the units between.
+  u64 units = units_of(in.present, in.nbytes, tile) & ((1ull << (unit % (TILE / UNIT))) - 1);
+  u64 unit_at = in.unit_places[tile], plane_at = in.plane_places[tile];
+  plane_at += place_units(in, units, unit_at, heads, places);
+  unit_at += count_bits(units);
+  for (u32 c = threadIdx.x; c < length; c += BLOCK) columns[c] = 0;
+  u32 *mine = data + warp_of() * PART;
+  u32 own = warp_of() * UNITS, step = TILE / length * length;
+  for (u32 at = 0; at < plane; at += step) {
+    u32 many = min(step, plane - at), count = many / UNIT;
+    units = units_from(in.present, in.nbytes, unit);
+    if (count < 64) units &= (1ull << count) - 1;
+    u32 total = place_units(in, units, unit_at, heads, places);
+    unpack_part(in, heads + own, places + own, plane_at, mine);
+    u32 until, sum = sum_rows(mine, warp_of() * PART, length, until);
+    if (lane_of() == 0) {
+      sums[warp_of()] = sum;
+      starts[warp_of()] = until;
+    }
+    __syncthreads();
+    u32 added = carry_before(sums, starts, warp_of()).sum;
+    for (u32 k = lane_of(); k < until; k += 32) mine[k] += added;
+    __syncthreads();
+    for (u32 c = threadIdx.x; c < length; c += BLOCK) {
+      u32 column = columns[c];
+      for (u32 k = c; k < many; k += length) {
+        column += data[k];
+        to.put(first + at + k, column);
+      }
+      columns[c] = column;
+    }
+    unit += count;
+    unit_at += count_bits(units);
+    plane_at += total;
+  }
 }
 
 #define UNPACK(t, To, T, STEP, ...)                                                              \
@@ -162,7 +239,14 @@ __device__ void unpack_tile(const Packed &in, u32 n, u32 length, u64 *words, u64
     unpack_tile(Packed{planes, heads, present, nbytes, unit_places, plane_places}, n, length,    \
                 words, tickets, To{__VA_ARGS__});                                                \
   }                                                                                              \
-  EXPORT(unpack_##t)
+  EXPORT(unpack_##t)                                                                             \
+  KERNEL unpack_planes_##t(const u16 *planes, const u16 *heads, const u8 *present, u64 nbytes,   \
+                           const u64 *unit_places, const u64 *plane_places, u32 length,          \
+                           u32 plane STEP, T *out) {                                             \
+    unpack_plane(Packed{planes, heads, present, nbytes, unit_places, plane_places}, length,      \
+                 plane, To{__VA_ARGS__});                                                        \
+  }                                                                                              \
+  EXPORT(unpack_planes_##t)
 #define NO_STEP
 #define STEP , double step
 

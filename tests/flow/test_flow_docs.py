@@ -16,7 +16,7 @@ def test_the_page_runs(capsys):
     matplotlib = pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
     matplotlib.use("Agg")
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)

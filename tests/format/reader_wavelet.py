@@ -88,4 +88,4 @@ def values_of(
             return flat.astype(dtype)
         info = np.iinfo(dtype)
         low, high = max(float(info.min), -(2.0**52)), min(float(info.max), 2.0**52)
-        return np.clip(np.rint(flat), low, high).astype(dtype)
+        return np.clip(np.floor(flat + 0.5), low, high).astype(dtype)

@@ -96,4 +96,6 @@ def decode(codes, dtype, bound, params, corrections=b""):
         with np.errstate(over="ignore"):
             return y.astype(dtype)
     info = np.iinfo(dtype)
-    return np.clip(np.rint(y), max(info.min, -(2.0**52)), min(info.max, 2.0**52)).astype(dtype)
+    return np.clip(np.floor(y + 0.5), max(info.min, -(2.0**52)), min(info.max, 2.0**52)).astype(
+        dtype
+    )

@@ -56,7 +56,7 @@ def assert_as_specified(x, bound, **options):
     long = tuple(n for n in x.shape if n != 1)
     grid = (1,) * (4 - len(long)) + long
     reach = bound + 0.5 if x.dtype.kind in "iu" else bound
-    step = options.get("step", 1.75)
+    step = options.get("step", 2.25)
     if "outliers" not in got.sections:
         codes = np.rint(
             spec.transform(x.reshape(grid) / (reach * step), *spec.read_plan(got.params))

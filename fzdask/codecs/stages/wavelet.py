@@ -48,7 +48,9 @@ class Wavelet(ArrayStage):
     ----------
     step : float
         Of the coefficients, in bounds; a multiple of 1/16 from 0.5 to 8. More makes coefficients
-        smaller and corrections more frequent (at 1.75 up to 5 % of the values).
+        smaller and corrections more frequent. At 2.25 up to 14 % of the values were corrected, and
+        7 fields became 2 % (at a bound of 1e-4 of their range) to 14 % (1e-2) smaller than at
+        the 1.5 of SPERR.
 
     Stream
     ------
@@ -85,8 +87,8 @@ class Wavelet(ArrayStage):
     times the cell is a value ``y``. ``corrections`` are variable-length integers (LEB128): twice
     the distance to the place corrected last (at first place 0), plus one if 2 B is to be
     subtracted from ``y``, not added, in turn. Then ``x'`` is ``y`` as the dtype; for integers
-    rounded to the nearest (ties to even), and clipped to the dtype and to 2**52 either way. At
-    last outliers are put back.
+    ``floor(y + 1/2)``, clipped to the dtype and to 2**52 either way. At last outliers are put
+    back.
 
     Sources: Li, Lindstrom and Clyne 2023, "Lossy scientific data compression with SPERR" (wavelets
     with outlier correction); Daubechies and Sweldens 1998, "Factoring wavelet transforms into
@@ -100,7 +102,7 @@ class Wavelet(ArrayStage):
     lossy: ClassVar[bool] = True
     section_names: ClassVar[tuple[str, ...]] = ("outlier_runs", "outliers", "corrections")
 
-    step: float = 1.75
+    step: float = 2.25
 
     def __post_init__(self) -> None:
         usable = type(self.step) in (int, float) and LEAST_STEP <= self.step <= MOST_STEP
@@ -204,7 +206,7 @@ def _as_dtype(values: NDArray[np.float64], form: Form) -> NDArray[Any]:
             return values.astype(form.dtype)
         info = np.iinfo(form.dtype)
         low, high = max(float(info.min), -CLIP), min(float(info.max), CLIP)
-        whole = np.clip(np.rint(values), low, high)
+        whole = np.clip(np.floor(values + 0.5), low, high)
         return np.where(np.isnan(whole), 0.0, whole).astype(form.dtype)
 
 
@@ -241,7 +243,9 @@ def _missed(
     places = np.flatnonzero(missed)
     if places.size:
         with np.errstate(all="ignore"):
-            units = np.rint((x[places] - values[places]) / unit)
+            distance = x[places] - values[places]
+            units = np.rint(distance / unit)
+            units[units == 0] = np.sign(distance[units == 0])  # halves of whole numbers
             moved = _as_dtype(values[places] + units * unit, form)
         good = _within(x[places], moved, form) & (np.abs(units) <= wavelet.MOST_UNITS)
         places, units = places[good], units[good].astype(np.int64)

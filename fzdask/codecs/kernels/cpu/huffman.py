@@ -146,6 +146,23 @@ def _put_values(words, w, acc, nb, codes, part, wide, used):
 
 
 @njit(nogil=True, cache=True)
+def _code_of(codes, z):
+    """Code of a value with its raw bits, and its length: above 64 where it has no such code."""
+    u = np.uint64(z)
+    byte, eight = np.uint64(255), np.uint64(8)
+    if u < np.uint64(DIRECT):
+        packed = np.uint64(codes[u])
+        return packed >> eight, packed & byte
+    if u == np.uint64(WIDE):
+        return np.uint64(0), byte
+    s = np.uint64(symbol_of(u))
+    extra = np.uint64(extra_bits(s))
+    packed = np.uint64(codes[s])
+    raw = u & ((np.uint64(1) << extra) - np.uint64(1))
+    return (packed >> eight) << extra | raw, (packed & byte) + extra
+
+
+@njit(nogil=True, cache=True)
 def _flush(words, w, acc, nb):
     """Complete the last word."""
     store_words(words + np.int64(w << np.uint64(2)), acc)
@@ -217,10 +234,16 @@ def _encode_values(part, wide, used, codes, table, far, joined, words, w):
         else:
             for k in range(FOURS, FOURS + 8):
                 if found & 15:
-                    j = i + 4 * k
-                    w, acc, nb, used = _put_values(
-                        words, w, acc, nb, codes, part[j : j + 4], wide, used
-                    )  # fmt: skip
+                    for j in range(i + 4 * k, i + 4 * k + 4, 2):
+                        one, l1 = _code_of(codes, part[np.uint64(j)])
+                        other, l2 = _code_of(codes, part[np.uint64(j + 1)])
+                        if l1 + l2 <= np.uint64(64):
+                            both = (one << l2) | other
+                            w, acc, nb = _put(words, w, acc, nb, both, l1 + l2)
+                        else:
+                            w, acc, nb, used = _put_values(
+                                words, w, acc, nb, codes, part[j : j + 2], wide, used
+                            )
                 else:
                     w, acc, nb = _put(words, w, acc, nb, joined[k], joined[k + 8])
                 found >>= 4

@@ -29,7 +29,7 @@ LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts
 _BAD = np.uint64(2**64 - 1)
 FEW_BITS = 0.35  # of a value: runs are then too long for a table
-WIDE_BOOK = 1 << (MAX_LENGTH - 4)  # large values above a sixteenth of all: code one by one
+WIDE_BOOK = 1 << (MAX_LENGTH - 2)  # large values above a quarter of all: decode one by one
 _ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
 
 

@@ -234,9 +234,8 @@ def picture(tables: dict[Cell, dict[str, Row]], path: str) -> None:
         ax.plot(simulated, y, "|", color="#c8202f", ms=13, mew=2, label="simulated")
         for at, value, name in zip(y, measured, shown, strict=True):
             end = max(value, simulated[at])
-            ax.text(
-                end, at, f"  {100 * rows[name]['overhead'] + 0.0:.1f} %", va="center", fontsize=8
-            )
+            shown_as = round(100 * rows[name]["overhead"], 1) + 0.0  # never -0.0
+            ax.text(end, at, f"  {shown_as:.1f} %", va="center", fontsize=8)
         ax.set_yticks(y, [WAYS[n].title for n in shown], fontsize=8)
         ax.invert_yaxis()
         ax.set_xscale("log")

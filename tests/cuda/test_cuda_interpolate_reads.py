@@ -7,6 +7,7 @@ import pytest
 from numba import njit, typeof
 
 from fzdask.codecs.device.interpolate_attempt import flat_source
+from fzdask.codecs.kernels.cuda import interpolate_reads
 from fzdask.codecs.kernels.cuda.interpolate_reads import Reader
 
 
@@ -24,7 +25,8 @@ def chase(x, steps):
 def total(x, y):
     both = 0.0
     for i in range(x.size):
-        both += x[i] * y[x.size - 1 - i]
+        part = y[i // 2 : i // 2 + 5]
+        both += x[i] * y[x.size - 1 - i] + part[0] * part[4]
     return both
 
 
@@ -42,9 +44,11 @@ def test_reads_that_depend_on_reads(device, dtype):
         assert len(seen) == steps + 2  # nothing is known of a place before the value is
 
 
-def test_more_reads_than_there_is_room_for(device):
+@pytest.mark.parametrize("room", [1, 100, 2500, 3000])
+def test_more_reads_than_there_is_room_for(device, monkeypatch, room):
+    monkeypatch.setattr(interpolate_reads, "ROOM", room)
     random = np.random.default_rng(6)
-    x, y = random.standard_normal((2, 150_000))
+    x, y = random.standard_normal((2, 3000))
     sources = [flat_source(device, device.upload(a)) for a in (x, y)]
     assert Reader(device).run(total, *sources) == total.py_func(x, y)
 

@@ -16,21 +16,46 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import carray, njit, types
 from numba.extending import intrinsic, overload, overload_attribute
 
 from fzdask.codecs.kernels.cuda.device import BLOCK, Device, blocks, suffix
 
 __all__ = ["Reader", "Source"]
 
-ROOM = 1 << 19  # reads that a new log has room for; memory is touched as they come
+ROOM = 1 << 19  # reads that a new log has room for
 
 
-# What a kernel of the host gets for an array of binary64: a log and the array's size. The log is
-# int64[2, room + 1]: places, and the bits of the values there; before them how many were read, and
-# how many are known. It is a plain tuple as Numba's caches of those kernels name the types of
-# their arguments, and must be read where this module is another or none.
-LOGGED = types.Tuple((types.Array(types.int64, 2, "C"), types.int64))
+READS, KNOWN, CAPACITY, HEAD = 0, 1, 2, 3  # fields of a log; then come places, then values
+
+# What a kernel of the host gets for an array of binary64: the address of a log of int64 (an array
+# would be counted at every read), the array's size, and a third field that sets it apart from
+# pairs, of which Numba has elements of its own. It is a plain tuple as Numba's caches of those
+# kernels name the types of their arguments, and must be read where this module is another or none.
+LOGGED = types.Tuple((types.int64, types.int64, types.boolean))
+
+
+@intrinsic
+def _load(_, address, k):
+    """The k-th of the integers at an address."""
+
+    def code(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.load(builder.gep(pointer, [args[1]]))
+
+    return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def _store(_, address, k, value):
+    """Set the k-th of the integers at an address."""
+
+    def code(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        builder.store(args[2], builder.gep(pointer, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), code
 
 
 @intrinsic
@@ -43,40 +68,48 @@ def _of_bits(_, bits):
     return types.float64(types.int64), code
 
 
+@intrinsic
+def _pointer(_, address):
+    def code(context, builder, signature, args):
+        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), code
+
+
 @njit(nogil=True, cache=True)
 def _element(log, place):
     """The value at a place if it is what was read here the last time; else 0, and it is noted."""
-    k = log[0, 0] + 1
-    log[0, 0] = k
-    if k <= log[1, 0]:
-        if log[0, k] == place:
-            return _of_bits(log[1, k])
-        log[1, 0] = k - 1  # the kernel goes another way now
-    if k < log.shape[1]:
-        log[0, k] = place
+    k = _load(log, READS)
+    _store(log, READS, k + 1)
+    room = _load(log, CAPACITY)
+    if k < _load(log, KNOWN):
+        if _load(log, HEAD + k) == place:
+            return _of_bits(_load(log, HEAD + room + k))
+        _store(log, KNOWN, k)  # the kernel goes another way now
+    if k < room:
+        _store(log, HEAD + k, place)
     return 0.0
 
 
 @njit(nogil=True, cache=True)
 def _part(log, place, n):
     """So many values from a place on, alike."""
-    k = log[0, 0] + 1
-    log[0, 0] = k + n - 1
-    if k + n > log.shape[1]:
-        log[1, 0] = min(log[1, 0], k - 1)
-        log[0, k:] = place + np.arange(log.shape[1] - k)
-        return np.zeros(n)
-    places = log[0, k : k + n]
-    same = k + n - 1 <= log[1, 0]
+    n = max(n, 0)
+    k = _load(log, READS)
+    _store(log, READS, k + n)
+    room = _load(log, CAPACITY)
+    same = k + n <= _load(log, KNOWN)
     if same:
         for i in range(n):
-            same &= places[i] == place + i
+            same &= _load(log, HEAD + k + i) == place + i
     if not same:
-        log[1, 0] = min(log[1, 0], k - 1)
-        for i in range(n):
-            places[i] = place + i
-        log[1, k : k + n] = 0
-    return log[1, k : k + n].view(np.float64)
+        _store(log, KNOWN, min(_load(log, KNOWN), k))
+        for i in range(min(n, room - k)):
+            _store(log, HEAD + k + i, place + i)
+            _store(log, HEAD + room + k + i, 0)
+    if k + n > room:
+        return np.zeros(n)
+    return carray(_pointer(log + 8 * (HEAD + room + k)), (n,), np.float64)
 
 
 @overload(operator.getitem)
@@ -86,13 +119,43 @@ def _element_or_part(array, index):
     if isinstance(index, types.SliceType):
         return lambda array, index: _part(array[0], index.start, index.stop - index.start)
     if isinstance(index, types.Integer):
-        return lambda array, index: _element(array[0], index)
+        return lambda array, index: _element(array[0], np.int64(index))
     return None
 
 
 @overload_attribute(types.Tuple, "size")
 def _size(array):
     return (lambda array: array[1]) if array == LOGGED else None
+
+
+class _Log:
+    """A log of reads on the host."""
+
+    def __init__(self, room: int) -> None:
+        self.words = np.empty(HEAD + 2 * room, np.int64)  # memory is touched as reads come
+        self.words[:HEAD] = 0, 0, room
+        self.places = self.words[HEAD : HEAD + room]
+        self.values = self.words[HEAD + room :].view(np.float64)
+
+    def seen(self, size: int) -> tuple[int, int, bool]:
+        """An array of this size, as a kernel gets it."""
+        self.words[READS] = 0
+        return self.words.ctypes.data, size, True
+
+    def wanted(self) -> slice:
+        """Reads of which the values are not known."""
+        known, reads = int(self.words[KNOWN]), int(self.words[READS])
+        return slice(known, max(known, min(reads, self.places.size)))
+
+    def grown(self) -> _Log:
+        """A log with room for all that was read, if this one has not."""
+        reads, known = int(self.words[READS]), int(self.words[KNOWN])
+        if reads <= self.places.size:
+            return self
+        larger = _Log(2 * reads)
+        larger.words[KNOWN] = known
+        larger.places[:known], larger.values[:known] = self.places[:known], self.values[:known]
+        return larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +185,7 @@ class Reader:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._logs: list[Any] = []
+        self._logs: list[_Log] = []
 
     def run(self, kernel: Callable[..., Any], *sources: Source) -> Any:
         """What a kernel gives for these arrays.
@@ -130,34 +193,21 @@ class Reader:
         It is called several times: what it writes must not depend on what was there before.
         """
         while len(self._logs) < len(sources):
-            self._logs.append(np.empty((2, ROOM + 1), np.int64))
+            self._logs.append(_Log(ROOM))
         for log in self._logs:
-            log[:, 0] = 0
+            log.words[KNOWN] = 0
         while True:
-            for log in self._logs:
-                log[0, 0] = 0
-            seen = [(log, s.size) for log, s in zip(self._logs, sources, strict=False)]
+            logs = self._logs[: len(sources)]
+            seen = [log.seen(s.size) for log, s in zip(logs, sources, strict=True)]
             result = kernel(*seen)
-            if all(log[0, 0] <= log[1, 0] for log in self._logs):
+            if all(log.words[READS] <= log.words[KNOWN] for log in logs):
                 return result
-            self._fetch(sources)
-
-    def _fetch(self, sources: tuple[Source, ...]) -> None:
-        """Ask the device for what was read and is not known."""
-        wanted = []
-        for k in range(len(sources)):
-            log = self._logs[k]
-            known, reads = int(log[1, 0]), int(log[0, 0])
-            if reads >= log.shape[1]:  # the next run notes those for which there was no room
-                self._logs[k] = np.empty((2, 2 * reads + 1), np.int64)
-                self._logs[k][:, : log.shape[1]] = log
-                reads = log.shape[1] - 1
-            wanted.append(slice(known + 1, max(known, reads) + 1))
-        for k, (source, part) in enumerate(zip(sources, wanted, strict=True)):
-            if part.stop > part.start:
-                values = self._values(source, self._logs[k][0, part])
-                self._logs[k][1, part] = values.astype(np.float64).view(np.int64)
-                self._logs[k][1, 0] = part.stop - 1
+            for k, (log, source) in enumerate(zip(logs, sources, strict=True)):
+                part = log.wanted()
+                if part.stop > part.start:
+                    log.values[part] = self._values(source, log.places[part])
+                    log.words[KNOWN] = part.stop
+                self._logs[k] = log.grown()
 
     def _values(self, source: Source, places: Any) -> Any:
         """Values of an array of the device; on the host."""

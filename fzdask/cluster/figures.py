@@ -39,7 +39,7 @@ def statistics(client: Any) -> dict[str, Any]:
             "client.register_plugin(fzdask.scheduling.FZSchedulerPlugin())"
         )
     counts, rows = found
-    workers = client.run(_worker_part)
+    workers = client.run(_worker_part, on_error="ignore")  # one may die meanwhile
     raw, stored = sum(r["raw_nbytes"] for r in rows), sum(r["stored_nbytes"] for r in rows)
     return {
         "scheduler": counts,

@@ -39,7 +39,6 @@ __all__ = [
     "slots_of",
     "tell_scheduler",
     "tell_worker",
-    "tell_workers",
     "whereabouts",
 ]
 
@@ -146,9 +145,14 @@ def tell_scheduler(worker: Any, op: str, **message: Any) -> None:
 
 async def install_worker_plugin(scheduler: Any, plugin: Any) -> None:
     """On all workers, present and future. One of the same name is torn down before."""
-    await scheduler.register_worker_plugin(
-        comm=None, plugin=dumps(plugin), name=WORKER_PLUGIN, idempotent=False
-    )
+    try:
+        await scheduler.register_worker_plugin(
+            comm=None, plugin=dumps(plugin), name=WORKER_PLUGIN, idempotent=False
+        )
+    except OSError as error:
+        # A worker died meanwhile. The others are told all the same, and whoever takes its place
+        # gets the plugin as it starts.
+        log.warning("fzdask: a worker died while engines were installed: %r", error)
 
 
 async def remove_worker_plugin(scheduler: Any) -> None:
@@ -169,14 +173,11 @@ def listen_to_workers(scheduler: Any, handlers: Mapping[str, Callable[..., None]
 
 
 def tell_worker(scheduler: Any, address: str, op: str, **message: Any) -> None:
-    """Send a message to `listen_to_scheduler`."""
+    """Send a message to `listen_to_scheduler`.
+
+    Only to a worker that is known to listen: one of which it knows nothing ends a worker.
+    """
     scheduler.worker_send(address, {"op": op, **message})
-
-
-def tell_workers(scheduler: Any, op: str, **message: Any) -> None:
-    """The same to all workers."""
-    for address in list(scheduler.workers):
-        tell_worker(scheduler, address, op, **message)
 
 
 def node_of(scheduler: Any, address: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -26,6 +26,9 @@ from fzdask.scheduling.model import Storage
 __all__ = ["FZSchedulerPlugin"]
 
 KEEP_ROWS = 5000
+
+SESSIONS = 64
+"""Writers of which it is remembered what somebody waits for."""
 
 log = logging.getLogger("fzdask.cluster")
 
@@ -108,12 +111,15 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._library = Library()
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="fzdask-coordinate")
         self._plan_again = False
+        self._ready: set[str] = set()
+        self._wanted: OrderedDict[str, int] = OrderedDict()
         self._planning_tasks: set[asyncio.Task[None]] = set()
         self.rows: deque[dict[str, Any]] = deque(maxlen=KEEP_ROWS)
         self.counts = {"plans": 0, "orders sent": 0, "graphs ordered": 0, "snapshots": 0}
         hooks.listen_to_workers(
             scheduler,
             {
+                "fz-ready": self._on_ready,
                 "fz-profile": self._on_profile,
                 "fz-books": self._on_books,
                 "fz-times": self._on_times,
@@ -150,14 +156,9 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
             hooks.set_priorities(scheduler, ranks)
             self.counts["graphs ordered"] += 1
 
-    async def add_worker(self, scheduler: Any, worker: str) -> None:
-        """A worker that joins gets the codebooks of the others."""
-        books = self._library.everything
-        if books is not None and worker in scheduler.workers:
-            hooks.tell_worker(scheduler, worker, "fz-books", books=books)
-
     def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
         """What is known of a worker goes with it; its snapshots are tried again elsewhere."""
+        self._ready.discard(worker)
         self._coordinator.forget(worker)
 
     def valid_workers_downscaling(self, scheduler: Any, workers: list[Any]) -> list[Any]:
@@ -182,6 +183,17 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         return found
 
     # -- messages ---------------------------------------------------------------------------
+
+    def _on_ready(self, *, worker: str, **_: Any) -> None:
+        """A worker listens from now on: it is told what the others know already."""
+        if worker not in self._scheduler.workers:
+            return
+        self._ready.add(worker)
+        books = self._library.everything
+        if books is not None:
+            hooks.tell_worker(self._scheduler, worker, "fz-books", books=books)
+        for session, number in self._wanted.items():
+            hooks.tell_worker(self._scheduler, worker, "fz-press", session=session, number=number)
 
     def _on_profile(
         self, *, worker: str, profile: dict[str, Any], intervals: list[Any], **_: Any
@@ -236,7 +248,7 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
             return
         self.counts["plans"] += bool(orders)
         for worker, order in orders.items():
-            if worker in self._scheduler.workers:
+            if worker in self._ready:
                 hooks.tell_worker(self._scheduler, worker, "fz-order", order=order.packed())
                 self.counts["orders sent"] += 1
 
@@ -244,9 +256,8 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         first = self._library.add(books)
         if first is None:
             return
-        for other in list(self._scheduler.workers):
-            if other != worker:
-                hooks.tell_worker(self._scheduler, other, "fz-books", books=first)
+        for other in self._ready - {worker}:
+            hooks.tell_worker(self._scheduler, other, "fz-books", books=first)
 
     def _on_times(
         self, *, label: str, index: list[int], compress: float, write: float, **_: Any
@@ -254,5 +265,10 @@ class FZSchedulerPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._task_order.learn(label, index, compress, write)
 
     def press(self, session: str, number: int) -> None:
-        """Tell all workers that somebody waits for the snapshots of a session."""
-        hooks.tell_workers(self._scheduler, "fz-press", session=session, number=number)
+        """Tell all workers, also those to come, that somebody waits for a session's snapshots."""
+        self._wanted[session] = max(number, self._wanted.get(session, -1))
+        self._wanted.move_to_end(session)
+        while len(self._wanted) > SESSIONS:
+            self._wanted.popitem(last=False)
+        for worker in self._ready:
+            hooks.tell_worker(self._scheduler, worker, "fz-press", session=session, number=number)

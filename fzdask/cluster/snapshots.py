@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,9 @@ __all__ = ["RETRIES", "dump_snapshot", "press", "submit_snapshot"]
 
 RETRIES = 3
 """Times that a snapshot is tried again on an error, as the death of its worker is one."""
+
+LOOKS = 20
+"""For the engine of a worker that has none, within a second."""
 
 PRIORITY = 15
 """Above ordinary tasks: it takes a slot for about a millisecond, and then lets go of it."""
@@ -103,6 +107,11 @@ async def dump_snapshot(
     worker = hooks.current_worker()
     hooks.secede(worker, key)
     plugin = hooks.find_worker_plugin(worker)
+    for _ in range(LOOKS):  # it is being installed
+        if plugin is not None:
+            break
+        await asyncio.sleep(1.0 / LOOKS)
+        plugin = hooks.find_worker_plugin(worker)
     if plugin is None:
         raise ConfigError(
             f"submit_snapshot: worker {hooks.address_of(worker)} has no engine; register the "

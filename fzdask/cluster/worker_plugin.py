@@ -88,6 +88,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
             {"fz-order": self._on_order, "fz-books": self._on_books, "fz-press": self._on_press},
         )
         self._ready.set()
+        hooks.tell_scheduler(worker, "fz-ready")  # which then tells what there is to know
 
     def _make_engine(self) -> Engine:
         return Engine(self._rules, buffer=self._buffer)

@@ -250,12 +250,16 @@ def test_marks_within_tasks_open_the_gate(client: Any) -> None:
 
 
 def test_engines_come_and_go_with_their_workers() -> None:
-    """A worker that joins late has one; closing leaves no thread of ours."""
+    """A worker that joins late has one, and hears what others heard; closing leaves no thread."""
     before = set(threading.enumerate())
     with make_cluster(1) as cluster, Client(cluster) as client:
         client.register_plugin(FZSchedulerPlugin(RULES))
+        press(client, "before", 7)
         cluster.scale(2)
         client.wait_for_workers(2, timeout=20)
+        eventually(lambda: all(plugin_of(client, a) for a in addresses(client)))
+        plugins = [plugin_of(client, a) for a in addresses(client)]
+        eventually(lambda: [p._wanted.get("before") for p in plugins] == [7, 7])
         where = addresses(client)
         done = submit_snapshot(client, "s", make, {a: (a, (1,)) for a in where})
         assert len(client.gather(done)) == 2

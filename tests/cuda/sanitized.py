@@ -103,6 +103,10 @@ def more_cases() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     for dtype in ("f4", "f8", "i4", "c8"):
         yield x[:-1].astype(dtype), {"abs": 1.0, "pipeline": levels}
     yield x, {"rel": 1e-2, "pipeline": "quality"}
+    planes = format_cases.field((4, 70, 64), "f4")
+    for axes in ("(0, 1, 2)", "(1, 2)"):
+        pipeline = f"quantize | lorenzo(axes={axes}) | zigzag | fixed_length"
+        yield planes, {"abs": 0.25, "pipeline": pipeline}
     holes[3:5] = np.nan
     yield holes, {"abs": 0.25, "pipeline": "speed"}
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from fzdask.codecs.device.back_ends import BACK_ENDS
 from fzdask.codecs.device.stages import device_stages
 from fzdask.codecs.stages.base import ArrayStage
 from fzdask.codecs.stages.registry import built_in
@@ -13,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text()
 def test_the_stages_named_there_are_those_with_kernels():
     row = next(line for line in PAGE.splitlines() if line.startswith("| `quantize`"))
     there = row.split("|")[1]
-    both, _, decoders = there.partition("; of")
+    both = there.partition("; of")[0]  # behind it, what is only decoded there
     for encode, text in ((True, both), (False, there)):
         with_kernels = {
             name
@@ -21,7 +22,12 @@ def test_the_stages_named_there_are_those_with_kernels():
             if issubclass(stage, ArrayStage) and device_stages([stage()], encode=encode)
         }
         assert set(re.findall(r"`(\w+)`", text)) == with_kernels
-    assert decoders
+
+
+def test_the_back_ends_named_there_are_those_with_kernels():
+    row = next(line for line in PAGE.splitlines() if line.startswith("| of the back ends"))
+    named = re.findall(r"`(\w+)`", row.partition(", of sections")[0])
+    assert set(named) == {stage.name for stage in BACK_ENDS}
 
 
 def test_the_example_imports_what_there_is():

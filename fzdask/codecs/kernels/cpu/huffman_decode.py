@@ -3,6 +3,7 @@
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import (
@@ -28,7 +29,7 @@ from fzdask.codecs.kernels.cpu.vectors import I1, I8, I16, I32, I64, call, pick,
 LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts
 _BAD = np.uint64(2**64 - 1)
-FEW_BITS = 0.35  # of a value: runs are then too long for a table
+FEW_BITS = 0.15  # of a value: runs are then too long for a table
 WIDE_BOOK = 1 << (MAX_LENGTH - 2)  # large values above a quarter of all: decode one by one
 _ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
 
@@ -88,6 +89,19 @@ def _write_2(typingctx, address, index, value):
 def _write_8(typingctx, address, index, value):
     """Set an element of 64 bits at an address."""
     return _writing(I64, 8)
+
+
+@intrinsic
+def _fill_2(typingctx, address, index, count, value):
+    """Set so many elements of uint16 at an address from an index on."""
+
+    def build(b, address, index, count, value):
+        first = b.inttoptr(b.add(address, b.mul(index, I64(2))), I16.as_pointer())
+        low = b.trunc(value, I16)
+        with cgutils.for_range(b, count) as loop:
+            b.store(low, b.gep(first, [loop.index]), align=2)
+
+    return step(build, types.void, types.int64, types.int64, types.int64, types.int64)
 
 
 @intrinsic
@@ -163,9 +177,8 @@ def _decode_some(words, fast, slow, bit, mode, out, i, stop, end, extra):
         run = (np.int64(1) << (symbol - RUN)) + np.int64(raw)
         if run > end - i or mode < 0:
             return _BAD, i
-        for _ in range(run):
-            _write_2(out, i, mode)
-            i += 1
+        _fill_2(out, i, run, mode)
+        i += run
     return bit, i
 
 

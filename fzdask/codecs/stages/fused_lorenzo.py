@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,13 +10,15 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_symbols, outliers
 from fzdask.codecs.kernels.cpu.scratch import reserve
-from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
+from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
+from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.huffman import Huffman
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
 from fzdask.codecs.stages.quantize import (
     LIMITS,
+    SIGNS,
     Quantize,
     cheap_rule,
     dequantize_residual,
@@ -90,7 +91,7 @@ class QuantizeLorenzoHuffman(Fusion):
         out = room_for_values(form.size, form)
         fused_symbols.decode(
             coded.z, coded.wide, coded.places, steps(form.bound)[0], strides, spans,
-            *_buffers(strides, spans), out,
+            *buffers_of(strides, spans), out,
         )  # fmt: skip
         return with_outliers(out, form, sections[0])
 
@@ -128,30 +129,16 @@ def _quantize_to_symbols(
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
     runs = reserve(data.size + 32, np.uint8)
     values = reserve(data.size, job.bits.dtype)
-    sign = job.bits.dtype.type(1 << (8 * data.itemsize - 1))
     part = np.empty(TILE, data.dtype)
     room = Symbols.empty(data.size)
     used = fused_symbols.encode(
-        data.ctypes.data, data.size, part, part.view(job.bits.dtype), sign, job.forced, inv,
-        step, bound, LIMITS[WIDTH], *cheap_rule(bound, inv), strides, spans,
-        *_buffers(strides, spans), room.z, room.wide, room.tables, state, runs, values,
+        address(data.view(np.uint8)), data.size, part, part.view(job.bits.dtype),
+        SIGNS[data.itemsize], job.forced, inv, step, bound, LIMITS[WIDTH],
+        *cheap_rule(bound, inv), strides, spans,
+        *buffers_of(strides, spans), room.z, room.wide, room.tables, state, runs, values,
     )  # fmt: skip
     out: Any = Symbols(room.z, room.wide[:used], room.tables)
     return Encoded(out, bytes([WIDTH]), outlier_sections(state, runs, values))
-
-
-_kept = threading.local()
-
-
-def _buffers(strides: NDArray[np.int64], spans: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
-    made: Any = getattr(_kept, "buffers", None)
-    if made is None or made[0] is not strides or made[1] is not spans:
-        made = strides, spans, new_buffers(strides, spans)
-        _kept.buffers = made
-    buffers: tuple[NDArray[Any], ...] = made[2]
-    buffers[-1][:] = 0
-    return buffers
 
 
 def _decode_quantize_lorenzo(

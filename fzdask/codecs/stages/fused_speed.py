@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,20 +10,28 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
 from fzdask.codecs.kernels.cpu.scratch import reserve
-from fzdask.codecs.kernels.cpu.tile_differences import TILE, new_buffers
+from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
 from fzdask.codecs.kernels.cpu.vectors import address
-from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Section, Stage
+from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
 from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
-from fzdask.codecs.stages.quantize import LIMITS, Quantize, cheap_rule, lattice_width, steps
+from fzdask.codecs.stages.quantize import (
+    LIMITS,
+    SIGNS,
+    Quantize,
+    cheap_rule,
+    lattice_width,
+    outlier_sections,
+    room_for_values,
+    steps,
+    with_outliers,
+)
 from fzdask.codecs.stages.zigzag import Zigzag
-from fzdask.errors import FormatError
 
 __all__ = ["QuantizeToFixedLength"]
 
 WIDTH = 4  # bytes of the lattice that the kernel takes
-SIGNS = {4: np.uint32(1 << 31), 8: np.uint64(1 << 63)}
 
 
 class QuantizeToFixedLength(Fusion):
@@ -56,15 +63,11 @@ class QuantizeToFixedLength(Fusion):
         at, used = fused_speed.encode(
             address(data.view(np.uint8)), data.size, part, part.view(job.bits.dtype),
             SIGNS[data.itemsize], job.forced, inv, step, form.bound, LIMITS[WIDTH],
-            *cheap_rule(form.bound, inv), strides, spans, *_buffers(strides, spans), room.planes,
+            *cheap_rule(form.bound, inv), strides, spans, *buffers_of(strides, spans), room.planes,
             room.heads, room.present, state, runs, values,
         )  # fmt: skip
-        sections: dict[str, Section] = {}
-        if state[outliers.VALUES]:
-            sections["outlier_runs"] = runs[: state[outliers.BYTES]].copy()
-            sections["outliers"] = values[: state[outliers.VALUES]].view(np.uint8).copy()
         return [
-            Encoded(None, bytes([WIDTH]), sections),
+            Encoded(None, bytes([WIDTH]), outlier_sections(state, runs, values)),
             Encoded(None, bytes([subset])),
             Encoded(None),
             packed(last.params, room, at, used),
@@ -82,42 +85,14 @@ class QuantizeToFixedLength(Fusion):
         form = forms[0]
         if forms[1].dtype.itemsize != WIDTH or params[3] != FixedLength().params:
             return _decode_apart(stages, data, forms, params, sections, known)
-        if not (form.bound > 0 and np.isfinite(steps(form.bound)).all()):
-            raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; damaged.")
         heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
         strides, spans = axes_geometry(form.shape, params[1][0])
-        out = np.empty(form.size, form.dtype)
+        out = room_for_values(form.size, form)
         fused_speed.decode(
             address(data), data.size, heads, present, steps(form.bound)[0], strides, spans,
-            *_buffers(strides, spans), out,
+            *buffers_of(strides, spans), out,
         )  # fmt: skip
-        _put_outliers_back(out, sections[0])
-        return out
-
-
-_kept = threading.local()
-
-
-def _buffers(strides: NDArray[np.int64], spans: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
-    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
-    made: Any = getattr(_kept, "buffers", None)
-    if made is None or made[0] is not strides or made[1] is not spans:
-        made = strides, spans, new_buffers(strides, spans)
-        _kept.buffers = made
-    buffers: tuple[NDArray[Any], ...] = made[2]
-    buffers[-1][:] = 0
-    return buffers
-
-
-def _put_outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> None:
-    runs, values = sections.get("outlier_runs"), sections.get("outliers")
-    if runs is None and values is None:
-        return
-    bits = np.dtype(f"<u{out.itemsize}")
-    if runs is None or values is None or values.size % out.itemsize:
-        raise FormatError("fzdask stream: outliers and their places do not match.")
-    if not outliers.restore(runs, values.view(bits), out.view(bits)):
-        raise FormatError("fzdask stream: outliers do not fit the array.")
+        return with_outliers(out, form, sections[0])
 
 
 def _encode_apart(stages: Sequence[Any], data: NDArray[Any], form: Form, job: Job) -> list[Encoded]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -200,4 +201,4 @@ def find_book(
 
 
 def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return array if sys.byteorder == "little" else array.astype(array.dtype.newbyteorder("<"))

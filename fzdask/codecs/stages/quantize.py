@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +21,7 @@ __all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
 
 # |q| up to here: four differences still wrap back exactly, and q is exact in binary64.
 LIMITS = {4: 2.0**30, 8: 2.0**51}
+SIGNS = {4: np.uint32(1 << 31), 8: np.uint64(1 << 63)}  # bits of -0.0
 LEAST, MOST = 2.0**-90, 2.0**90  # ends of where inv may be for the rule in binary32
 NO_AXES = np.zeros(0, np.int64)
 
@@ -69,6 +72,7 @@ def steps(bound: float) -> tuple[float, float]:
     return step, 1.0 / step
 
 
+@lru_cache(maxsize=256)
 def cheap_rule(bound: float, inv: float) -> tuple[Any, ...]:
     """A float32 below the bound, ``inv`` as two float32, and whether binary32 will do."""
     near = LEAST < inv < MOST and fused_multiply_add()
@@ -153,7 +157,7 @@ def dequantize_residual(
 
 def room_for_values(size: int, form: Form) -> NDArray[Any]:
     """Room for the values of a lattice of floats: float32 or float64."""
-    if not (form.bound > 0 and np.isfinite(steps(form.bound)).all()):
+    if not (form.bound > 0 and all(map(math.isfinite, steps(form.bound)))):
         raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; it is damaged.")
     return np.empty(size, np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype)
 

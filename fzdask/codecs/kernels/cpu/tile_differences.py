@@ -6,6 +6,7 @@ short stride keep a few values in front of the tile. Differences along several a
 in any order; of two along the same axis, the second is undone first.
 """
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,20 @@ ROOM = 64  # lanes past the end that a vector may touch
 # of two axes the place in its ring and in its span.
 STATE = 6
 _NEVER = 1 << 60  # the stride of an axis that is not there
+
+
+_kept = threading.local()
+
+
+def buffers_of(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
+    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
+    made: Any = getattr(_kept, "buffers", None)
+    if made is None or made[0] is not strides or made[1] is not spans:
+        made = strides, spans, new_buffers(strides, spans)
+        _kept.buffers = made
+    buffers: tuple[NDArray[Any], ...] = made[2]
+    buffers[-1][:] = 0
+    return buffers
 
 
 def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:

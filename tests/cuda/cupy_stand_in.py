@@ -65,7 +65,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     def get(self, stream=None, order="C", out=None, blocking=True):
         self.counts["to host"] += self.nbytes
         if out is None:
-            return self._values.copy()
+            return self._values.copy(order)
         out[...] = self._values
         return out
 
@@ -181,6 +181,7 @@ class CupyStandIn:
 
                 return call
 
+        Stream.null = Stream()
         self.RawModule = RawModule
         self.cuda = SimpleNamespace(
             Device=Device,

@@ -106,6 +106,7 @@ ODD = {
     "large": (walk((20, 30)) * 1e300, {"abs": 1e297}),
     "out-of-range": (np.where(np.arange(500) % 7, 1e30, -3e38).astype("f4"), {"abs": 1e25}),
     "wide-integers": (np.linspace(-(2**31), 2**31 - 1, 400).astype("i8"), {"abs": 1000}),
+    "wide-unsigned": (np.arange(500, dtype="u8") ** 7 * 12345, {"abs": 10**15}),
     "integers": (np.linspace(-(2**30), 2**30, 400).astype("i8"), {"abs": 1000}),
     "exact": ((np.arange(600) ** 3 % 255).astype("u1"), {"abs": 0, "preserve": (3,)}),
     "complex": (walk((8, 60)).astype("c8") * (1 + 2j), {"abs": 0.1}),
@@ -133,7 +134,8 @@ def test_levels_of_the_host_and_of_the_device_are_alike(device, monkeypatch, lef
         _, plans, levels = unpack_levels(sides["levels"], layout_of(shape).grid)
         widths.add(bool((plans[:, 1] < FULL).any()))
         assert levels > 2
-        assert ("encode_class_f4" in device.launches) == (x.size > left)
+        if hasattr(device, "copied"):  # the shim, which notes what is launched
+            assert ("encode_class_f4" in device.launches) == (x.size > left)
     assert widths == {False, True}
 
 

@@ -190,7 +190,7 @@ def test_fused_and_one_by_one_are_alike(device, monkeypatch):
     x = walk((6, 50, 70), "f4")
     x[2, 3, ::7] = np.nan
     there = to_device(device, x)
-    config = CodecConfig(abs=0.05, pipeline="speed")
+    config = CodecConfig(abs=0.05, pipeline=SPEED)
     fused = encode_device(there, config, device)
     values = to_host(device, decode_device(fused, device))
     apart = Pipeline(Pipeline.from_text(SPEED).stages, fused=False)

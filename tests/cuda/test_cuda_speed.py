@@ -195,15 +195,11 @@ def test_fused_and_one_by_one_are_alike(device, monkeypatch):
     values = to_host(device, decode_device(fused, device))
     apart = Pipeline(Pipeline.from_text(SPEED).stages, fused=False)
     monkeypatch.setattr(api, "pipeline_of", lambda config, dtype: apart)
-    launches = getattr(device, "launches", [])
-    del launches[:]
     assert encode_device(there, config, device) == fused
     monkeypatch.setattr(device_stages, "_FUSIONS", ())
     assert same(to_host(device, decode_device(fused, device)), values)
-    assert not launches or {"pack_16_u4", "unpack_16_u4", "forward2_i4"} <= {
-        *launches,
-        "forward2_i4",
-    }
+    if hasattr(device, "launches"):
+        assert {"pack_16_u4", "unpack_16_u4"} <= set(device.launches)
 
 
 def test_damaged_sections_are_refused_or_decode_as_on_the_cpu(device):

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import symbols
 from fzdask.codecs.kernels.cpu.difference import TILE
+from fzdask.codecs.kernels.cpu.fused_symbols import ROOM
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
 
 __all__ = ["ROOM", "Symbols"]
-
-ROOM = 64  # values past the end that a vector may touch
 
 
 @dataclass(frozen=True, slots=True)

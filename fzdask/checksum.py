@@ -41,8 +41,13 @@ def _fold() -> Callable[..., None] | None:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
     from llvmlite import binding  # type: ignore[import-untyped]
+    from numba.core import config
 
-    if not binding.get_host_cpu_features().get("pclmul"):
+    if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
+        able = "+pclmul" in (config.CPU_FEATURES or "")
+    else:
+        able = bool(binding.get_host_cpu_features().get("pclmul"))
+    if not able:
         return None
     from fzdask.checksum_fold import fold
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -25,3 +28,13 @@ def test_it_goes_on_from_what_came_before():
     data = np.frombuffer(np.random.default_rng(1).bytes(4 * WORTH), np.uint8)
     for cut in (1, 63, WORTH + 7, 2 * WORTH):
         assert crc32(data[cut:], crc32(data[:cut])) == zlib.crc32(data.tobytes())
+
+
+def test_kernels_for_a_processor_without_the_instruction_do_without():
+    """Regression: the instruction was taken where the host had it, whatever Numba compiles for."""
+    script = (
+        "import zlib, numpy as np; from fzdask.checksum import crc32; x = np.zeros(99999, 'u1'); "
+        "assert crc32(x) == zlib.crc32(x)"
+    )
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)

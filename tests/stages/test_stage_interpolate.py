@@ -18,7 +18,10 @@ from fzdask.codecs.stages.quantize import Quantize
 from fzdask.errors import ConfigError, FormatError
 
 NONE = np.zeros(0, np.uint8)
-SHAPES = ((2,), (3,), (57,), (2500,), (7, 31), (2, 2, 2), (5, 17, 18), (40, 3), (3, 4, 5, 6))
+SHAPES = (
+    *((2,), (3,), (57,), (2500,), (7, 31), (2, 2, 2), (5, 17, 18), (40, 3), (3, 4, 5, 6)),
+    *((9, 12, 75), (4, 3, 9, 44)),  # rows of several vectors, planes across either axis
+)
 
 
 def job_of(x, forced=NONE):

@@ -235,33 +235,47 @@ def copy_class(x, geo, out):
 @njit(nogil=True, cache=True)
 def merge(work, grid, active, offsets, out):
     """Put the classes of a level back together into its grid."""
+    begin = np.zeros(2, np.int64)
+    for p in range(CLASSES >> 1):
+        if p & ~active == 0:
+            merge_class(work, grid, active, p, offsets, begin, grid, out)
+
+
+@njit(nogil=True, cache=True)
+def merge_class(work, grid, active, p, offsets, begin, end, out):
+    """Put a class and the one that is odd along the last axis too back into the grid.
+
+    Only what is from ``begin[0]`` to before ``end[0]``, or its end, along the class's first axis,
+    and so along its second.
+    """
     last = active >> (AXES - 1) & 1
     n3 = grid[3]
     m = (n3 + 1) >> 1 if last else n3
     n = n3 >> 1
-    geo = np.empty(GEOMETRY, np.int64)
-    for p in range(CLASSES >> 1):
-        if p & ~active:
-            continue
-        set_geometry(grid, grid, active, p, offsets, geo)
-        at = geo[OWN]
-        at_odd = offsets[p | 8]
-        for i0 in range(geo[SIZE]):
-            for i1 in range(geo[SIZE + 1]):
-                start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1]
-                for _ in range(geo[SIZE + 2]):
-                    to = out[start : start + n3]
-                    source = work[at : at + m]
-                    if last:
-                        odd = work[at_odd : at_odd + n]
-                        for i in range(n):
-                            to[2 * i] = source[i]
-                            to[2 * i + 1] = odd[i]
-                        if m > n:
-                            to[2 * n] = source[n]
-                        at_odd += n
-                    else:
-                        for i in range(m):
-                            to[i] = source[i]
-                    at += m
-                    start += geo[STEP + 2]
+    strides = (grid[1] * grid[2] * n3, grid[2] * n3, n3)
+    n0, n1 = class_length(grid[0], active, p, 0), class_length(grid[1], active, p, 1)
+    rows = class_length(grid[2], active, p, 2)
+    a0, a1, a2 = active & 1, active >> 1 & 1, active >> 2 & 1
+    origin = (p & 1) * strides[0] + (p >> 1 & 1) * strides[1] + (p >> 2 & 1) * strides[2]
+    for i0 in range(begin[0], min(end[0], n0)):
+        for i1 in range(begin[1], min(end[1], n1)):
+            start = origin + (i0 << a0) * strides[0] + (i1 << a1) * strides[1]
+            done = (i0 * n1 + i1) * rows
+            at = offsets[p] + done * m
+            at_odd = offsets[p | 8] + done * n
+            for _ in range(rows):
+                to = out[start : start + n3]
+                source = work[at : at + m]
+                if last:
+                    odd = work[at_odd : at_odd + n]
+                    for i in range(n):
+                        to[2 * i] = source[i]
+                        to[2 * i + 1] = odd[i]
+                    if m > n:
+                        to[2 * n] = source[n]
+                    at_odd += n
+                else:
+                    for i in range(m):
+                        to[i] = source[i]
+                at += m
+                start += strides[2] << a2

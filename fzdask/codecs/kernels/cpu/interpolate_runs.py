@@ -21,10 +21,8 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
 from fzdask.codecs.kernels.cpu.interpolate_splines import LEFT, TAPS, WEIGHTS, rule_of
 from fzdask.codecs.kernels.cpu.interpolate_vectors import (
     MOST_PAIRS,
-    decode_column,
-    decode_row,
-    encode_column,
-    encode_row,
+    decode_rows,
+    encode_rows,
 )
 
 LAST = AXES - 1
@@ -53,7 +51,7 @@ def _put(rule, share, at, stride, taps, weights, pairs):
 @njit(nogil=True, cache=True)
 def _put_across(base, size, grid, geo, plan, shares, i0, i1, i2, taps, weights):
     """Neighbours of the first value of a row along the axes that lie across it."""
-    pairs = 0
+    pairs = np.int64(0)
     for d in range(LAST):
         if shares[d] == 0.0:
             continue
@@ -93,12 +91,6 @@ def _middle(grid, geo, plan):
 
 
 @njit(nogil=True, cache=True)
-def _move(taps, pairs, distance):
-    for k in range(2 * pairs):
-        taps[k] += distance
-
-
-@njit(nogil=True, cache=True)
 def _set_pitches(pitches, across, pairs, pitch, pitch_along):
     """From one row's neighbours to the next row's: those across, then those along the rows."""
     for k in range(2 * pairs):
@@ -106,24 +98,29 @@ def _set_pitches(pitches, across, pairs, pitch, pitch_along):
 
 
 @njit(nogil=True, cache=True)
-def decode_class(codes, first, grid, geo, plan, shares, cell, largest, whole, work):
-    """Decoded values of a class from its codes (zigzagged ones as uint16), from the first on."""
-    taps = np.empty(2 * MOST_PAIRS, np.int64)
-    pitches = np.empty(2 * MOST_PAIRS, np.int64)
-    weights = np.empty(2 * MOST_PAIRS)
+def decode_class(
+    codes, first, grid, geo, plan, shares, cell, largest, whole, work, begin, end, taps, pitches,
+    weights,
+):  # fmt: skip
+    """Decoded values of a class from its codes (zigzagged ones as uint16), from the first on.
+
+    Only those from ``begin[0]`` to before ``end[0]`` along the first axis, and so along the
+    second; ``taps``, ``pitches`` and ``weights`` are room for ``2 * MOST_PAIRS`` numbers each.
+    """
     t, d, w = taps.ctypes.data, pitches.ctypes.data, weights.ctypes.data
     size = work.itemsize
     width = codes.itemsize
     base = work.ctypes.data
     m = geo[SIZE + LAST]
-    to = base + size * geo[OWN]
-    code = codes.ctypes.data + width * first
     evens = (grid[LAST] + 1) >> 1
     spline = plan[SPLINE + LAST]
     share = shares[LAST]
     rule, low, high = _middle(grid, geo, plan)
-    for i0 in range(geo[SIZE]):
-        for i1 in range(geo[SIZE + 1]):
+    for i0 in range(begin[0], end[0]):
+        for i1 in range(begin[1], end[1]):
+            done = (i0 * geo[SIZE + 1] + i1) * geo[SIZE + 2] * m
+            to = base + size * (geo[OWN] + done)
+            code = codes.ctypes.data + width * (first + done)
             i2 = 0
             while i2 < geo[SIZE + 2]:
                 rows = _rows_alike(grid, geo, plan, shares, i2)
@@ -131,33 +128,25 @@ def decode_class(codes, first, grid, geo, plan, shares, cell, largest, whole, wo
                     base, size, grid, geo, plan, shares, i0, i1, i2, taps, weights
                 )  # fmt: skip
                 if share == 0.0:  # one row after the other is one long row
-                    decode_row(
-                        work, codes, code, to, 0, rows * m, t, w, across, cell, largest, whole
-                    )
+                    decode_rows(
+                        work, codes, code, to, 1, rows * m, 0, rows * m, t, d, w, across, cell,
+                        largest, whole,
+                    )  # fmt: skip
                 else:
                     place = geo[ALONG] + i0 * geo[ALONG + 1] + i1 * geo[ALONG + 2]
                     pitch = size * geo[ALONG + 3]
                     source = base + size * (place + 1) + pitch * i2
-                    for k in range(m - (high - low)):  # the ends of all rows
-                        i = k if k < low else k + high - low
-                        r = rule_of(spline, i, evens)
-                        at = source + size * (i - LEFT[r])
+                    for k in range(m - (high - low) + 1):  # the middle of all rows, then the ends
+                        i = k - 1 if k <= low else k - 1 + high - low
+                        r = rule_of(spline, i, evens) if k else rule
+                        at = source - size * LEFT[r]
                         pairs = _put(r, share, at, size, taps, weights, across)
                         _set_pitches(pitches, across, pairs, size * m, pitch)
-                        _move(taps, across, size * i)
-                        decode_column(
-                            work, codes, code + width * i, to + size * i, rows, m, t, d, w, pairs,
-                            cell, largest, whole,
+                        start, stop = (i, i + 1) if k else (low, high)
+                        decode_rows(
+                            work, codes, code, to, rows, m, start, stop, t, d, w, pairs, cell,
+                            largest, whole,
                         )  # fmt: skip
-                        _move(taps, across, -size * i)
-                    for row in range(rows):
-                        at = source + pitch * row - size * LEFT[rule]
-                        pairs = _put(rule, share, at, size, taps, weights, across)
-                        decode_row(
-                            work, codes, code + width * row * m, to + size * row * m, low, high, t,
-                            w, pairs, cell, largest, whole,
-                        )  # fmt: skip
-                        _move(taps, across, size * m)
                 to += size * rows * m
                 code += width * rows * m
                 i2 += rows
@@ -176,6 +165,7 @@ def encode_class(
     weights = np.empty(2 * MOST_PAIRS)
     marks = np.zeros(geo[SIZE + 2], np.uint8)
     t, d, w = taps.ctypes.data, pitches.ctypes.data, weights.ctypes.data
+    marked = marks.ctypes.data
     size = work.itemsize
     width = codes.itemsize
     base = work.ctypes.data
@@ -199,38 +189,28 @@ def encode_class(
                 across = _put_across(
                     base, size, grid, geo, plan, shares, i0, i1, i2, taps, weights
                 )  # fmt: skip
-                start = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1] + i2 * geo[STEP + 2]
-                given = x.ctypes.data + size * start
+                place = geo[START] + i0 * geo[STEP] + i1 * geo[STEP + 1] + i2 * geo[STEP + 2]
+                given = x.ctypes.data + size * place
                 to = base + size * (geo[OWN] + done)
                 code = codes.ctypes.data + width * (first + done)
                 place = geo[ALONG] + i0 * geo[ALONG + 1] + i1 * geo[ALONG + 2]
                 pitch = size * geo[ALONG + 3]
                 source = base + size * (place + 1) + pitch * i2
-                for k in range(m - (high - low)):
-                    i = k if k < low else k + high - low
-                    r = rule_of(spline, i, evens)
-                    at = source + size * (i - LEFT[r])
-                    pairs = _put(r, share, at, size, taps, weights, across)
-                    _set_pitches(pitches, across, pairs, size * m, pitch)
-                    _move(taps, across, size * i)
-                    encode_column(
-                        work, given + size * step * i, x_pitch, code + width * i, to + size * i,
-                        rows, m, marks.ctypes.data, t, d, w, pairs, cell, inv, bound, largest,
-                        whole,
-                    )  # fmt: skip
-                    _move(taps, across, -size * i)
-                for row in range(rows):
+                for k in range(m - (high - low) + 1):
+                    i = k - 1 if k <= low else k - 1 + high - low
+                    r = rule_of(spline, i, evens) if k else rule
                     pairs = across
                     if share != 0.0:
-                        at = source + pitch * row - size * LEFT[rule]
-                        pairs = _put(rule, share, at, size, taps, weights, across)
-                    bad = encode_row(
-                        work, given + x_pitch * row, step, code + width * row * m,
-                        to + size * row * m, low, high, t, w, pairs, cell, inv, bound, largest,
-                        whole,
+                        at = source - size * LEFT[r]
+                        pairs = _put(r, share, at, size, taps, weights, across)
+                    _set_pitches(pitches, across, pairs, size * m, pitch)
+                    start, stop = (i, i + 1) if k else (low, high)
+                    encode_rows(
+                        work, given, x_pitch, step, code, to, rows, m, start, stop, marked, t, d, w,
+                        pairs, cell, inv, bound, largest, whole,
                     )  # fmt: skip
-                    _move(taps, across, size * m)
-                    if bad or marks[row]:
+                for row in range(rows):
+                    if marks[row]:
                         marks[row] = 0
                         missed += _flag_row(
                             x, grid, geo, plan, shares, bound, largest, whole, work, codes, flags,

@@ -1,9 +1,10 @@
 """Values of an interpolation, vector by vector: predicted, quantized or decoded in registers.
 
 A prediction is a list of pairs of places in memory with a weight for each: the same for all
-values of a run, which lie side by side as their neighbours do. What is computed is what
-:mod:`~fzdask.codecs.kernels.cpu.interpolate_classes` says, in the same order. A run that does
-not fill its last vector is read from its end once more: no value depends on another of its run.
+values that lie side by side as their neighbours do, and for those of the rows below. What is
+computed is what :mod:`~fzdask.codecs.kernels.cpu.interpolate_classes` says, in the same order.
+Values that do not fill their last vector are read from their end once more: none depends on
+another of its class.
 """
 
 from llvmlite import ir
@@ -26,7 +27,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     store,
 )
 
-__all__ = ["MOST_PAIRS", "decode_column", "decode_row", "encode_column", "encode_row"]
+__all__ = ["MOST_PAIRS", "decode_rows", "encode_rows"]
 
 MOST_PAIRS = 12  # four axes of six neighbours each
 _WIDE, _NARROW, _ONE = 16, 4, 1  # lanes
@@ -137,151 +138,99 @@ def _size(element):
     return I64(4 if element == F32 else 8)
 
 
-def _decode_row(lanes):
-    def build(
-        b, element, narrow, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
-    ):
-        size = _size(element)
-        vectors, first = _for_vectors(b, begin, end, lanes)
-        with cgutils.for_range(b, vectors) as loop:
-            at = first(loop.index)
-            offset = b.mul(at, size)
-            p = _prediction(b, element, lanes, taps, weights, pairs, lambda _: offset)
-            p = _usable(b, p, largest, whole)
-            store(b, b.add(to, offset), _decoded(b, element, narrow, p, codes, at, cell))
-
-    return build
+def _neighbours(b, pitches, row, offset):
+    """Offsets of the neighbours of a value in a row: those of the next row are a pitch on."""
+    return lambda place: b.add(offset, b.mul(row, _scalar(b, _at(b, pitches, place), I64)))
 
 
-def _encode_row(lanes, step):
-    def build(
-        b, element, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest, whole
-    ):  # fmt: skip
-        size = _size(element)
-        vectors, first = _for_vectors(b, begin, end, lanes)
-        flags = ir.VectorType(I1, lanes)
-        missed = cgutils.alloca_once(b, flags)
+def _decode(b, element, lanes, narrow, args):
+    codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest, whole = args
+    vectors, first = _for_vectors(b, begin, end, lanes)
+    with cgutils.for_range(b, rows) as outer:
+        start = b.mul(outer.index, length)
+        with cgutils.for_range(b, vectors) as inner:
+            offset = b.mul(first(inner.index), _size(element))
+            near = _neighbours(b, pitches, outer.index, offset)
+            p = _usable(
+                b, _prediction(b, element, lanes, taps, weights, pairs, near), largest, whole
+            )
+            at = b.add(start, first(inner.index))
+            y = _decoded(b, element, narrow, p, codes, at, cell)
+            store(b, b.add(to, b.mul(at, _size(element))), y)
+
+
+def _encode(b, element, lanes, step, args):
+    x, x_pitch, codes, to, rows, length, begin, end, marks, *prediction = args
+    taps, pitches, weights, pairs, cell, inv, bound, largest, whole = prediction
+    size = _size(element)
+    vectors, first = _for_vectors(b, begin, end, lanes)
+    flags = ir.VectorType(I1, lanes)
+    missed = cgutils.alloca_once(b, flags)
+    with cgutils.for_range(b, rows) as outer:
+        start = b.mul(outer.index, length)
+        row = b.add(x, b.mul(outer.index, x_pitch))
         b.store(ir.Constant(flags, [0] * lanes), missed)
-        with cgutils.for_range(b, vectors) as loop:
-            at = first(loop.index)
-            offset = b.mul(at, size)
-            p = _prediction(b, element, lanes, taps, weights, pairs, lambda _: offset)
-            p = _usable(b, p, largest, whole)
-            source = b.add(x, b.mul(offset, I64(step)))
+        with cgutils.for_range(b, vectors) as inner:
+            offset = b.mul(first(inner.index), size)
+            near = _neighbours(b, pitches, outer.index, offset)
+            p = _usable(
+                b, _prediction(b, element, lanes, taps, weights, pairs, near), largest, whole
+            )
+            source = b.add(row, b.mul(offset, I64(step)))
             v = _widened(b, _stepped(b, source, element, lanes, step))
+            at = b.add(start, first(inner.index))
             far = _quantized(b, element, p, v, codes, to, at, size, cell, inv, bound)
             b.store(b.or_(b.load(missed), far), missed)
         some = b.bitcast(b.load(missed), ir.IntType(lanes))
-        return b.zext(b.icmp_unsigned("!=", some, some.type(0)), I64)
-
-    return build
-
-
-def _down(b, pitches, row):
-    """Offsets of the neighbours of a value in a column, each of which has a pitch of its own."""
-    return lambda place: b.mul(row, _scalar(b, _at(b, pitches, place), I64))
-
-
-def _decode_column(
-    b, element, narrow, codes, to, rows, length, taps, pitches, weights, pairs, cell, largest, whole
-):  # fmt: skip
-    with cgutils.for_range(b, rows) as loop:
-        p = _prediction(b, element, 1, taps, weights, pairs, _down(b, pitches, loop.index))
-        p = _usable(b, p, largest, whole)
-        at = b.mul(loop.index, length)
-        y = _decoded(b, element, narrow, p, codes, at, cell)
-        store(b, b.add(to, b.mul(at, _size(element))), y)
-
-
-def _encode_column(
-    b, element, x, x_pitch, codes, to, rows, length, marks, taps, pitches, weights, pairs, cell,
-    inv, bound, largest, whole,
-):  # fmt: skip
-    with cgutils.for_range(b, rows) as loop:
-        p = _prediction(b, element, 1, taps, weights, pairs, _down(b, pitches, loop.index))
-        p = _usable(b, p, largest, whole)
-        v = _widened(b, load(b, b.add(x, b.mul(loop.index, x_pitch)), element, 1))
-        at = b.mul(loop.index, length)
-        far = _quantized(b, element, p, v, codes, to, at, _size(element), cell, inv, bound)
-        mark = b.inttoptr(b.add(marks, loop.index), I8.as_pointer())
-        b.store(b.or_(b.load(mark), b.zext(b.bitcast(far, I1), I8)), mark)
+        mark = b.inttoptr(b.add(marks, outer.index), I8.as_pointer())
+        any_far = b.zext(b.icmp_unsigned("!=", some, some.type(0)), I8)
+        b.store(b.or_(b.load(mark), any_far), mark)
 
 
 i, f = types.int64, types.float64
 
 
-def _row_decoder(lanes):
+def _decoder(lanes):
     @intrinsic
     def decode(
-        typingctx, work, z, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
+        typingctx, work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs,
+        cell, largest, whole,
     ):  # fmt: skip
         def codegen(context, builder, signature, args):
-            _decode_row(lanes)(builder, _element(work), z.dtype.bitwidth == 16, *args[2:])
+            _decode(builder, _element(work), lanes, z.dtype.bitwidth == 16, args[2:])
             return context.get_dummy_value()
 
-        return types.void(work, z, i, i, i, i, i, i, i, f, f, types.boolean), codegen
+        return types.void(work, z, *(i,) * 10, f, f, types.boolean), codegen
 
     return decode
 
 
-def _row_encoder(lanes, step):
+def _encoder(lanes, step):
     @intrinsic
     def encode(
-        typingctx, work, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest,
-        whole,
+        typingctx, work, x, x_pitch, codes, to, rows, length, begin, end, marks, taps, pitches,
+        weights, pairs, cell, inv, bound, largest, whole,
     ):  # fmt: skip
         def codegen(context, builder, signature, args):
-            return _encode_row(lanes, step)(builder, _element(work), *args[1:])
+            _encode(builder, _element(work), lanes, step, args[1:])
+            return context.get_dummy_value()
 
-        return i(work, i, i, i, i, i, i, i, i, f, f, f, f, types.boolean), codegen
+        return types.void(work, *(i,) * 13, f, f, f, f, types.boolean), codegen
 
     return encode
 
 
-@intrinsic
-def decode_column(
-    typingctx, work, z, codes, to, rows, length, taps, pitches, weights, pairs, cell, largest, whole
-):  # fmt: skip
-    """Decode the values at one place of several rows that are ``length`` values long.
-
-    As :func:`decode_row`, but the neighbours of the next row's value are their ``pitches`` on.
-    """
-
-    def codegen(context, builder, signature, args):
-        _decode_column(builder, _element(work), z.dtype.bitwidth == 16, *args[2:])
-        return context.get_dummy_value()
-
-    return types.void(work, z, i, i, i, i, i, i, i, i, f, f, types.boolean), codegen
-
-
-@intrinsic
-def encode_column(
-    typingctx, work, x, x_pitch, codes, to, rows, length, marks, taps, pitches, weights, pairs,
-    cell, inv, bound, largest, whole,
-):  # fmt: skip
-    """Quantize the values at one place of several rows; sets a row's mark if it misses the bound.
-
-    As :func:`encode_row` and :func:`decode_column`; ``marks`` is the address of a byte for each
-    row.
-    """
-
-    def codegen(context, builder, signature, args):
-        _encode_column(builder, _element(work), *args[1:])
-        return context.get_dummy_value()
-
-    return types.void(work, *(i,) * 11, f, f, f, f, types.boolean), codegen
-
-
-_decode_wide, _decode_narrow, _decode_one = (_row_decoder(n) for n in (_WIDE, _NARROW, _ONE))
-_encode_wide, _encode_narrow, _encode_one = (_row_encoder(n, 1) for n in (_WIDE, _NARROW, _ONE))
-_encode_wide_2, _encode_narrow_2 = (_row_encoder(n, 2) for n in (_WIDE, _NARROW))
+_decode_wide, _decode_narrow, _decode_one = (_decoder(n) for n in (_WIDE, _NARROW, _ONE))
+_encode_wide, _encode_narrow, _encode_one = (_encoder(n, 1) for n in (_WIDE, _NARROW, _ONE))
+_encode_wide_2, _encode_narrow_2 = (_encoder(n, 2) for n in (_WIDE, _NARROW))
 
 
 @njit(nogil=True, cache=True)
-def decode_row(
-    work, z, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
+def decode_rows(
+    work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest,
+    whole,
 ):  # fmt: skip
-    """Decode the values from ``begin`` to before ``end`` of a run.
+    """Decode what lies from ``begin`` to before ``end`` in each of some rows.
 
     Parameters
     ----------
@@ -290,10 +239,13 @@ def decode_row(
     z : flat array
         Of the codes: int32, or uint16 for zigzagged ones; only its dtype counts.
     codes, to : int
-        Addresses of the run's code 0 and value 0.
+        Addresses of the first row's code 0 and value 0.
+    rows, length : int
+        How many rows, and of how many values.
     begin, end : int
-    taps, weights : int
-        Addresses of ``2 * pairs`` addresses (of the neighbours of value 0) and weights.
+    taps, pitches, weights : int
+        Addresses of ``2 * pairs`` numbers each: addresses of the neighbours of the first row's
+        value 0, how far from there those of the next row's are, and weights.
     pairs : int
     cell, largest, whole
         See :func:`~fzdask.codecs.kernels.cpu.interpolate_classes.dequantize`.
@@ -301,57 +253,57 @@ def decode_row(
     n = end - begin
     if n >= 16:
         _decode_wide(
-            work, z, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
+            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
+            largest, whole,
         )  # fmt: skip
     elif n >= 4:
         _decode_narrow(
-            work, z, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
+            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
+            largest, whole,
         )  # fmt: skip
     elif n > 0:
         _decode_one(
-            work, z, codes, to, begin, end, taps, weights, pairs, cell, largest, whole
+            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
+            largest, whole,
         )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
-def encode_row(
-    work, x, step, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest, whole
+def encode_rows(
+    work, x, x_pitch, step, codes, to, rows, length, begin, end, marks, taps, pitches, weights,
+    pairs, cell, inv, bound, largest, whole,
 ):  # fmt: skip
-    """Quantize the values from ``begin`` to before ``end`` of a run; 1 if any misses the bound.
+    """Quantize what lies from ``begin`` to before ``end`` in each of some rows.
 
-    ``x`` is the address of value 0, ``step`` (1 or 2) how far apart the values are there. Others
-    are as of :func:`decode_row`.
+    ``x`` is the address of value 0, where values are ``step`` (1 or 2) apart, and rows
+    ``x_pitch`` bytes. ``marks`` is the address of a byte for each row, set where one of its
+    values misses the bound. Others are as of :func:`decode_rows`.
     """
     n = end - begin
-    missed = 0
-    if n >= 16:
+    if n < 4:  # one lane: steps are taken here
+        for k in range(begin, end):
+            _encode_one(
+                work, x + (step - 1) * k * work.itemsize, x_pitch, codes, to, rows, length, k,
+                k + 1, marks, taps, pitches, weights, pairs, cell, inv, bound, largest, whole,
+            )  # fmt: skip
+    elif n < 16:
         if step == 1:
-            missed = _encode_wide(
-                work, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest,
-                whole,
+            _encode_narrow(
+                work, x, x_pitch, codes, to, rows, length, begin, end, marks, taps, pitches,
+                weights, pairs, cell, inv, bound, largest, whole,
             )  # fmt: skip
         else:
-            missed = _encode_wide_2(
-                work, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest,
-                whole,
+            _encode_narrow_2(
+                work, x, x_pitch, codes, to, rows, length, begin, end, marks, taps, pitches,
+                weights, pairs, cell, inv, bound, largest, whole,
             )  # fmt: skip
-    elif n >= 4:
-        if step == 1:
-            missed = _encode_narrow(
-                work, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest,
-                whole,
-            )  # fmt: skip
-        else:
-            missed = _encode_narrow_2(
-                work, x, codes, to, begin, end, taps, weights, pairs, cell, inv, bound, largest,
-                whole,
-            )  # fmt: skip
-    elif n > 0:
-        at = x + (step - 1) * begin * work.itemsize  # one lane: steps are taken here
-        for i in range(begin, end):
-            missed |= _encode_one(
-                work, at, codes, to, i, i + 1, taps, weights, pairs, cell, inv, bound, largest,
-                whole,
-            )  # fmt: skip
-            at += (step - 1) * work.itemsize
-    return missed
+    elif step == 1:
+        _encode_wide(
+            work, x, x_pitch, codes, to, rows, length, begin, end, marks, taps, pitches, weights,
+            pairs, cell, inv, bound, largest, whole,
+        )  # fmt: skip
+    else:
+        _encode_wide_2(
+            work, x, x_pitch, codes, to, rows, length, begin, end, marks, taps, pitches, weights,
+            pairs, cell, inv, bound, largest, whole,
+        )  # fmt: skip

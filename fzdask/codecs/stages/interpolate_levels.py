@@ -24,9 +24,11 @@ __all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"
 
 MAX_LEVELS = 4 * 48  # arrays have fewer than 2**48 values
 SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
-PIECES = 512  # pieces of codes that the size of the coarse levels is estimated from
-# Bits of a value of the finest level, in units of 2**-8, above which narrower cells do not pay.
-NARROWER_PAYS = 384
+PIECES = 256  # pieces of codes that the size of the coarse levels is estimated from
+# Narrower cells of coarse levels do not pay where a value of the finest level takes more bits than
+# that, in units of 2**-8, or where it takes fewer than that share of what the coarse levels do.
+NARROWER_PAYS = 160
+LITTLE_TO_SAVE = 0.15
 FAR_BEYOND = 1.25
 LARGEST_WHOLE = 2.0**52  # rounded predictions of integers stay exact
 # Cells of the levels from the finest on, in 1/16 of the full ones; the last goes on. Narrower
@@ -173,7 +175,8 @@ class Attempt:
                 self.codes[: self.coarse], self.work[: self.coarse] = codes, work
                 return int(best[0])
             hopeless = bits > FAR_BEYOND * most
-            if hopeless or finest > NARROWER_PAYS * (self.x.size - self.coarse):
+            most_to_gain = NARROWER_PAYS * (self.x.size - self.coarse)
+            if hopeless or not LITTLE_TO_SAVE * (bits - finest) <= finest <= most_to_gain:
                 return bits
             if sixteenths is not TRIALS[-1]:
                 kept = self.codes[: self.coarse].copy(), self.work[: self.coarse].copy()
@@ -190,7 +193,7 @@ class Attempt:
         self.flags = self._new_flags()
         self.missed = np.zeros(1, np.int64)
         known = sixteenths is not TRIALS[0]
-        finest = self._encode(self.levels - 1, min(max(n // 64, 4096), 16384), known=known)
+        finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 8192), known=known)
         counts = np.empty((2, ALPHABET), np.int64)
         # Whole pieces, at most PIECES of them, evenly spread.
         length = min(tuning.PIECE, self.coarse)
@@ -276,7 +279,7 @@ def unpack_levels(packed: bytes, grid: tuple[int, ...]) -> tuple[Any, Any, int]:
         if any(active >> d & 1 and sides[d] < 2 for d in range(classes.AXES)):
             raise wrong
         nibbles = [k for byte in record[2:] for k in (byte & 15, byte >> 4)]
-        plan = np.zeros(classes.PLAN, np.int64)
+        plan = [0] * classes.PLAN
         plan[classes.ACTIVE] = active
         plan[classes.CELL] = 16 - (record[0] >> 4)
         for d in range(classes.AXES):

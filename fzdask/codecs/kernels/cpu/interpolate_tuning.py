@@ -153,7 +153,7 @@ def choose_active(x, grid, cell, codes, counts):
     return active
 
 
-def axis_samples(size):
+def axis_samples(size: int) -> int:
     """How many values a look at an axis takes of an array of this size, on all its levels."""
     return min(max(size // 512, 256), AXIS_SAMPLE)
 

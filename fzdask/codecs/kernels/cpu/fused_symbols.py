@@ -7,9 +7,10 @@ kernel; this one gives the same, and is made of steps on vectors.
 import numpy as np
 from numba import njit
 
-from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences, vectors
+from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences
 from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
-from fzdask.codecs.kernels.cpu.outliers import collect, finish
+from fzdask.codecs.kernels.cpu.outliers import finish
+from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.symbol_steps import (
     HALF,
     NOT_SMALL,
@@ -44,51 +45,26 @@ def encode(
 ):  # fmt: skip
     """Symbols of flat floats; returns how many entries of ``wide`` are used.
 
-    ``source`` is the address of n values (an array that may not be written to would be another
-    type, compiled again); ``part`` has room for a tile of them, and ``bits`` is a view of it as
-    integers. ``z`` has ``ROOM`` more entries than there are values; ``tables`` are four rows of
-    counts. Others are as of :func:`fzdask.codecs.kernels.cpu.fused_speed.encode`.
+    ``z`` has ``ROOM`` more entries than there are values; ``tables`` are four rows of counts.
+    Others are as of :func:`~fzdask.codecs.kernels.cpu.residual_tiles.residual_of`.
     """
-    exact = np.zeros(TILE, np.uint8)
-    lost = np.empty(TILE // LANES, np.uint64)
+    exact, lost = new_flags()
     pairs = np.zeros((TABLES, PAIRS + 1), np.uint16)
     places = np.empty(TILE // 2, np.uint16)
     found = np.empty(TILE // UNIT, np.int64)
-    size = part.itemsize
     used = 0
     large = 0
     since = 0
     for pos in range(0, n, TILE):
         m = min(TILE, n - pos)
-        x = np.int64(source + size * pos)
-        if m < TILE:
-            for i in range(m, TILE):
-                part[i] = 0
-            vectors.copy_bytes(x, part.ctypes.data, size * m)
-            x = np.int64(part.ctypes.data)
-        count = lattice_vectors.quantize_groups(
-            x, size == 8, (m + LANES - 1) // LANES, tiles.ctypes.data + 4 * HALO, inv, cell, bound,
-            below, high, low, near, lost,
+        which = residual_of(
+            source, pos, m, part, bits, minus_zero, forced, inv, cell, bound, limit, below, high,
+            low, near, strides, spans, tiles, rings, lasts, leads, plan, walk, exact, lost, state,
+            runs, values,
         )  # fmt: skip
-        here = tiles[0, HALO : HALO + m]
-        if count or forced.size:
-            if m == TILE:
-                vectors.copy_bytes(x, part.ctypes.data, size * m)
-            lattice_vectors.take_outliers(
-                part[:m], bits[:m], minus_zero, forced[pos : pos + m], inv, cell, bound, limit,
-                lost, here, exact, state, runs, values,
-            )  # fmt: skip
-        else:
-            collect(0, exact, bits, here, state, runs, values)
-        which = tile_differences.forward(
-            tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m
-        )
-        row = tiles[which]
-        for i in range(m, (m + UNIT - 1) // UNIT * UNIT):
-            row[HALO + i] = 0
         singly = large > _MANY
         used, large = _symbols(
-            row[HALO:], m, z, pos, wide, used, singly, places, found, pairs, tables
+            tiles[which, HALO:], m, z, pos, wide, used, singly, places, found, pairs, tables
         )  # fmt: skip
         since += 1
         if since == _TILES:

@@ -274,6 +274,8 @@ def main() -> None:
         print(f"{cell}: {len(case.compress)} blocks, {1e3 * case.compress.mean():.2f} ms each")
         for line in (*report(rows), *verdicts(cell, rows)):
             print(line)
+        if cell.kind == "FZCodec":
+            print("  the last steps of the writer, decoded, are within their bounds")
         print()
     if given.out:
         picture(tables, given.out)

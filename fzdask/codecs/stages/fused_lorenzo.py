@@ -107,9 +107,7 @@ def encode_quantize_lorenzo(
     if symbols and narrow and job.bits.dtype.itemsize == data.itemsize:
         joint = _quantize_to_symbols(data, form.bound, job, *geometry)
     else:
-        joint = quantize_to_residual(data, form.bound, job, *geometry)
-        if symbols:
-            joint.data = Symbols.of(joint.data)
+        joint = quantize_to_residual(data, form.bound, job, *geometry, symbols)
     return [
         Encoded(None, joint.params, joint.sections),
         Encoded(joint.data, bytes([subset])),

@@ -15,6 +15,7 @@ from fzdask.codecs.kernels.cpu.difference import new_state
 from fzdask.codecs.kernels.cpu.lattice_vectors import fused_multiply_add
 from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
+from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
 __all__ = ["Quantize", "dequantize_residual", "quantize_to_residual"]
@@ -95,22 +96,35 @@ def quantize_to_residual(
     job: Job,
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
+    symbols: bool = False,
 ) -> Encoded:
-    """Quantize and difference along the axes of these strides in one pass (none: the lattice)."""
+    """Quantize and difference along the axes of these strides in one pass (none: the lattice).
+
+    With ``symbols`` (floats only) the main output is :class:`Symbols` of the residual.
+    """
     width = lattice_width(data, bound, job)
     lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
     # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
     runs = reserve(data.size + 32, np.uint8)
     values = reserve(data.size, job.bits.dtype)
+    out: Any
     if data.dtype.kind == "f":
         step, inv = steps(bound)
         minus_zero = job.bits.dtype.type(1 << (8 * job.bits.itemsize - 1))
         bufs, hist = new_state(lattice_dtype, strides)
         cell = (data, job.bits, minus_zero, job.forced, inv, step, bound, LIMITS[width])
         cell = (*cell, *cheap_rule(bound, inv))
-        out = np.empty(data.size, lattice_dtype)
-        lattice.quantize(*cell, strides, spans, bufs, hist, out, state, runs, values)
+        if symbols:
+            room = Symbols.empty(data.size)
+            used = lattice.quantize_to_symbols(
+                *cell, strides, spans, bufs, hist, room.z, room.wide, room.tables,
+                state, runs, values,
+            )  # fmt: skip
+            out = Symbols(room.z, room.wide[:used], room.tables)
+        else:
+            out = np.empty(data.size, lattice_dtype)
+            lattice.quantize(*cell, strides, spans, bufs, hist, out, state, runs, values)
         job.sample = (data, inv)
     else:
         out = np.empty(data.size, lattice_dtype)

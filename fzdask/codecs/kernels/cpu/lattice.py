@@ -12,6 +12,13 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
 from fzdask.codecs.kernels.cpu.lattice_vectors import LANES, UNSURE, quantize_groups, take_outliers
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
+from fzdask.codecs.kernels.cpu.symbols import (
+    PAIRS,
+    TILES_OF_PAIRS,
+    add_pairs,
+    count_pairs,
+    symbolize,
+)
 
 _NOTHING = np.float32(-1)  # no distance is below
 
@@ -73,6 +80,40 @@ def quantize(
         forward_tile(bufs, hist, strides, spans, pos, end - pos, out[pos:end])
         pos = end
     finish(state, runs)
+
+
+@njit(nogil=True, cache=True)
+def quantize_to_symbols(
+    x, bits, minus_zero, forced, inv, step, bound, limit, below, high, low, near, strides, spans,
+    bufs, hist, z, wide, tables, state, runs, values,
+):  # fmt: skip
+    """As :func:`quantize`, but on to symbols and their counts; returns the used wide list."""
+    flags = np.zeros(TILE, np.uint8)
+    lost = np.empty(TILE // LANES, np.uint64)
+    narrow = np.empty(TILE, np.int32)
+    residual = np.empty(TILE, bufs.dtype)
+    pairs = np.zeros((2, PAIRS), np.uint16)
+    n = x.size
+    pos = 0
+    used = 0
+    while pos < n:
+        end = min(pos + TILE, n)
+        m = end - pos
+        _lattice_tile(
+            x[pos:end], bits[pos:end], minus_zero, forced[pos:end], inv, step, bound, limit,
+            below, high, low, near, bufs[0][HALO : HALO + m], narrow, lost, flags,
+            state, runs, values,
+        )  # fmt: skip
+        forward_tile(bufs, hist, strides, spans, pos, m, residual[:m])
+        before = used
+        used = symbolize(residual[:m], z[pos:end], wide, used)
+        count_pairs(z[pos:end], wide, before, pairs, tables)
+        if pos // TILE % TILES_OF_PAIRS == TILES_OF_PAIRS - 1:
+            add_pairs(pairs, tables)
+        pos = end
+    add_pairs(pairs, tables)
+    finish(state, runs)
+    return used
 
 
 @njit(nogil=True, cache=True)

@@ -56,11 +56,12 @@ def test_a_large_array_is_mapped_and_cut_into_full_chunks(tmp_path: Path) -> Non
 
 INTERRUPTED = """
 import os, threading, time
-from signal import SIGINT
+from signal import SIGINT, default_int_handler, signal
 import dask.array as da
 import numpy as np
 from fzdask.cli.dask_work import dask_progress
 
+signal(SIGINT, default_int_handler)  # a background job of a shell inherits that it is ignored
 under_way, done = threading.Event(), []
 
 def slow(block):

@@ -212,7 +212,8 @@ def test_rounds_are_interleaved_and_rotated():
     peer_run.measure_all([one_field()], codecs, [1e-3], repeat=3)
     warm_up, rounds = log[:3], log[3:]
     assert warm_up == ["a", "b", "c"]
-    assert rounds == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    # Each twice: the first time on a corner, not timed.
+    assert rounds[::2] == rounds[1::2] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
 
 
 def test_slow_codecs_get_fewer_rounds(monkeypatch):

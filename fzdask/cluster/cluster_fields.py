@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fzdask.cluster.grid import Whole, check_chunks, default_block
+from fzdask.cluster.block_profile import profiled_block
+from fzdask.cluster.grid import Whole, check_chunks
 from fzdask.cluster.parts import FieldSpec
 from fzdask.errors import ConfigError
 from fzdask.insitu.layout import field_layout
@@ -42,6 +43,8 @@ class ClusterFields(StepAxes):
 
     Parameters
     ----------
+    client : distributed.Client
+        Its workers hold the chunks of which one is profiled.
     encoding : mapping
         What the user said of each field.
     publisher : Publisher
@@ -53,9 +56,14 @@ class ClusterFields(StepAxes):
     who: ClassVar[str] = "ClusterWriter"
 
     def __init__(
-        self, encoding: Mapping[str, Mapping[str, Any]], publisher: Publisher, share: bool
+        self,
+        client: Any,
+        encoding: Mapping[str, Mapping[str, Any]],
+        publisher: Publisher,
+        share: bool,
     ) -> None:
         super().__init__(encoding, publisher, share)
+        self._client = client
         self._blocks: dict[str, tuple[int, ...]] = {}
         self.specs: dict[str, FieldSpec] = {}
 
@@ -73,7 +81,7 @@ class ClusterFields(StepAxes):
             layout.check(whole)
             check_chunks(name, array.chunks, self._blocks[name])
             return
-        encoding = dict(self._encoding.get(name, {}))
+        encoding: dict[str, Any] = dict(self._encoding.get(name, {}))
         for key in ("shape", "start"):
             if key in encoding:
                 raise ConfigError(
@@ -82,10 +90,10 @@ class ClusterFields(StepAxes):
                 )
         if any(np.isnan(n) for sizes in array.chunks for n in sizes):
             check_chunks(name, array.chunks, (1,) * array.ndim)
-        if encoding.get("chunks") is None and encoding.get("shards") is None:
-            encoding["chunks"] = default_block(array.chunks, whole.dtype.itemsize)
         dims = self._dims(name, given, array.ndim)
         self.check_dims(name, dims, whole.shape)
+        if encoding.get("chunks") is None and encoding.get("shards") is None:
+            encoding["chunks"] = self._chunks(name, array, encoding, dims)
         layout = field_layout(name, whole, encoding, dims, self._share)
         check_chunks(name, array.chunks, layout.block)
         done = self._counts.get(layout.step_dim, 0)
@@ -107,6 +115,17 @@ class ClusterFields(StepAxes):
         self._layouts[name] = layout
         self._blocks[name] = layout.block
         self.specs[name] = FieldSpec({**encoding, "shape": whole.shape}, dims)
+
+    def _chunks(
+        self, name: str, array: Any, encoding: Mapping[str, Any], dims: tuple[str, ...]
+    ) -> Sequence[int]:
+        """Blocks that the store has already, or that suit best."""
+        stored = self._publisher.catalog.documents.get(name)
+        if stored is not None:
+            chunks: list[int] = stored["chunk_grid"]["configuration"]["chunk_shape"]
+            if len(chunks) == array.ndim + 1:
+                return chunks
+        return profiled_block(self._client, name, array, encoding, dims)
 
     def _dims(self, name: str, given: Any, ndim: int) -> tuple[str, ...]:
         own = self._encoding.get(name, {}).get("dims") or getattr(given, "dims", None)

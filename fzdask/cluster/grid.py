@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.blocks import block_shape
+from fzdask.insitu.blocks import BLOCK_NBYTES, block_shape
 
 __all__ = ["Chunk", "Whole", "check_chunks", "chunks_of", "default_block"]
 
@@ -46,10 +46,12 @@ def chunks_of(name: str, array: Any) -> Iterator[Chunk]:
             yield Chunk(name, (array.name, *index), start)
 
 
-def default_block(chunks: Sequence[Sequence[int]], itemsize: int) -> tuple[int, ...]:
-    """Shape of blocks of about the usual size, a whole number of which make up a chunk."""
+def default_block(
+    chunks: Sequence[Sequence[int]], itemsize: int, target: int = BLOCK_NBYTES
+) -> tuple[int, ...]:
+    """Shape of blocks of about `target` bytes, a whole number of which make up a chunk."""
     first = tuple(max(1, max(sizes, default=1)) for sizes in chunks)
-    wanted = block_shape(first, itemsize)
+    wanted = block_shape(first, itemsize, target)
     return tuple(_divisor(size, most) for size, most in zip(first, wanted, strict=True))
 
 

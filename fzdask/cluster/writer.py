@@ -108,7 +108,7 @@ class ClusterWriter:
             target, mode, fsync, ranks, attrs or {}, 60.0, coords or {}
         )
         self._publisher = Publisher(catalog, self._keys, ranks)
-        self._fields = ClusterFields(settings, self._publisher, share_codebooks)
+        self._fields = ClusterFields(client, settings, self._publisher, share_codebooks)
         self._spec = RunSpec(uuid.uuid4().hex, target, fsync, share_codebooks)
         self._homes: dict[str, str] = {}
         self._rows = StepRows()

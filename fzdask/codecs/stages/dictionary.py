@@ -48,7 +48,8 @@ class Dictionary(ArrayStage):
     Sources
     -------
     Indexed colour of image formats; Abadi et al. 2006, "Integrating compression and execution in
-    column-oriented database systems" (dictionary encoding). The varint is LEB128.
+    column-oriented database systems" (dictionary encoding). The varint is LEB128,
+    of up to ten bytes here (64 bits).
     """
 
     name: ClassVar[str] = "dictionary"

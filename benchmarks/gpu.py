@@ -155,7 +155,7 @@ def measure(device: Any, name: str, nbytes: int, pipeline: str, rel: float, repe
     x = xp.ascontiguousarray(FIELDS[name](xp, cube(nbytes)))
     config = CodecConfig(rel=rel, pipeline=pipeline)
     chain = pipeline_of(config, x.dtype)
-    stages = device_stages(chain.array_stages, encode=True)
+    stages = device_stages(chain.array_stages)
     if stages is None:
         raise ValueError(f"benchmarks.gpu: pipeline {pipeline!r} does not run on a device")
 

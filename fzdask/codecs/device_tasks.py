@@ -87,7 +87,7 @@ class ChunkOnDevice:
         self.order = memory_order(array)
         self.pipeline: Pipeline = api.pipeline_of(config, array.dtype)
         bounded = config.bound[0] != "psnr" and api.takes_bound(array, self.pipeline, config)
-        found = device_stages(self.pipeline.array_stages, encode=True) if bounded else None
+        found = device_stages(self.pipeline.array_stages) if bounded else None
         self.stages: list[DeviceStage] | None = found
         self.books: SharedBooks | Codebook | None = None
         if found is not None:

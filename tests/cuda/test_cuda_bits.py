@@ -139,7 +139,7 @@ def test_pipelines_of_codes_and_planes_run_on_the_device(device, pipeline, order
     x = np.asarray(x, "f4", order=order)
     x[3] = 0
     config = CodecConfig(abs=20.0, pipeline=pipeline)
-    assert device_stages(api.pipeline_of(config, x.dtype).array_stages, encode=True)
+    assert device_stages(api.pipeline_of(config, x.dtype).array_stages)
     expected = fzdask.compress(x, abs=20.0, pipeline=pipeline)
     assert fzdask.inspect(expected).bound == "abs"
     assert encode_device(to_device(device, x), config, device) == expected

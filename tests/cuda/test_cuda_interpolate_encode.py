@@ -128,14 +128,16 @@ def test_levels_of_the_host_and_of_the_device_are_alike(device, monkeypatch, lef
     widths = set()
     for shape, bound in (((30, 40, 50), 2e-3), ((30, 40, 50), 0.2), ((60, 70), 1e-4)):
         x = waves(shape).astype("f4")
-        device.launches = []
+        launches = getattr(device, "launches", None)  # the shim notes what is launched
+        if launches is not None:
+            launches.clear()
         params, sides = check(device, x, {"abs": bound}, "interpolation")
         assert params[0] == LEVELS
         _, plans, levels = unpack_levels(sides["levels"], layout_of(shape).grid)
         widths.add(bool((plans[:, 1] < FULL).any()))
         assert levels > 2
-        if hasattr(device, "copied"):  # the shim, which notes what is launched
-            assert ("encode_class_f4" in device.launches) == (x.size > left)
+        if launches is not None:
+            assert ("encode_class_f4" in launches) == (x.size > left)
     assert widths == {False, True}
 
 

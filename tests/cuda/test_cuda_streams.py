@@ -51,7 +51,7 @@ def to_host(device, array):
 def runs_there(array, options):
     """Whether this case is for the device alone."""
     chain = api.pipeline_of(CodecConfig.from_mapping(options), array.dtype).array_stages
-    return device_stages(chain, encode=True) is not None and not options.get("lossless")
+    return device_stages(chain) is not None and not options.get("lossless")
 
 
 CASES = {

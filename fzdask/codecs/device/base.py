@@ -19,8 +19,6 @@ class DeviceStage(ABC):
 
     of: ClassVar[type[Stage]]
     """The stage whose bytes these are."""
-    encodes: ClassVar[bool] = True
-    """Whether there are kernels for encoding, too."""
     absorbs: ClassVar[tuple[type[Stage], ...]] = ()
     """Stages without parameters that, right before this one, it does on the way."""
 

@@ -43,11 +43,10 @@ _BY_STAGE: dict[type[Stage], DeviceStage] = {kind.of: kind() for kind in _KINDS}
 _FUSIONS: tuple[DeviceFusion, ...] = (SpeedOnDevice(),)
 
 
-def device_stages(chain: Sequence[ArrayStage], *, encode: bool) -> list[DeviceStage] | None:
+def device_stages(chain: Sequence[ArrayStage]) -> list[DeviceStage] | None:
     """The stages of a chain on a device, or None if one of them has no kernels for it there."""
     found = [_BY_STAGE[type(stage)] for stage in chain if type(stage) in _BY_STAGE]
-    usable = [stage for stage in found if stage.encodes or not encode]
-    return usable if len(usable) == len(chain) else None
+    return found if len(found) == len(chain) else None
 
 
 def fusion_at(chain: Sequence[ArrayStage], at: int) -> tuple[DeviceFusion, int] | None:

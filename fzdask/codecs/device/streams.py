@@ -60,7 +60,7 @@ def _encode(array: Any, config: CodecConfig, device: Device) -> bytes:
     order = memory_order(array)
     pipeline = api.pipeline_of(config, array.dtype)
     kind, asked = config.bound
-    stages = device_stages(pipeline.array_stages, encode=True)
+    stages = device_stages(pipeline.array_stages)
     takes = api.takes_bound(array, pipeline, config)
     if stages is None or kind == "psnr" or not takes:
         return api.encode(_on_host(device, array, order), config)
@@ -168,7 +168,7 @@ def _decode(
         return None
     pipeline = Pipeline.from_entries(header.stages)
     chain = pipeline.array_stages
-    stages = device_stages(chain, encode=False)
+    stages = device_stages(chain)
     if stages is None or not pipeline.lossy or not header.nbytes:
         return None
     bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)

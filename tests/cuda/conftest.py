@@ -12,6 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "format"), str(HERE.parent / "spec"
 from devices import make_device  # noqa: E402
 from shim import ORDERS, compiler, load  # noqa: E402
 
+from fzdask.codecs.device import arrays  # noqa: E402
 from fzdask.codecs.kernels.cuda.sources import modules, source  # noqa: E402
 
 GPU = pytest.param("gpu", marks=pytest.mark.gpu)
@@ -39,3 +40,12 @@ def device(request):
 def every_device(request):
     """All orders of warps and blocks that differ from a CPU's, or the GPU."""
     return make_device(request.param, request)
+
+
+@pytest.fixture
+def counted(device, monkeypatch):
+    """The device that is found for every device array, with its copies counted."""
+    if not hasattr(device, "copied"):
+        pytest.skip("a stand-in for CuPy; with a GPU see test_cuda_gpu.py")
+    monkeypatch.setattr(arrays, "device_of", lambda array: device)
+    return device

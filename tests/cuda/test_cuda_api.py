@@ -2,30 +2,9 @@
 
 import numpy as np
 import pytest
+from device_arrays import DeviceArray, field
 
 import fzdask
-from fzdask.codecs.device import arrays
-
-
-class DeviceArray(np.ndarray):
-    """What code that looks for a device array takes for one."""
-
-    @property
-    def __cuda_array_interface__(self):
-        return self.__array_interface__
-
-
-@pytest.fixture
-def counted(device, monkeypatch):
-    """The device that is found for every device array, with its copies counted."""
-    if not hasattr(device, "copied"):
-        pytest.skip("a stand-in for CuPy; see test_on_a_gpu")
-    monkeypatch.setattr(arrays, "device_of", lambda array: device)
-    return device
-
-
-def field():
-    return np.sin(np.arange(64 * 90) / 40).reshape(64, 90).astype("f4")
 
 
 @pytest.mark.parametrize("pipeline", ["default", "speed"])

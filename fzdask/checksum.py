@@ -6,7 +6,7 @@ import platform
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +14,43 @@ from numpy.typing import NDArray
 __all__ = ["crc32"]
 
 # Below this, zlib is done before the call of a kernel is.
-WORTH = 1 << 15
-LANE = 64  # bytes that the kernel folds at a time
-# x**(512 + 64) and x**512, x**(128 + 64) and x**128 modulo the CRC's polynomial, bits reflected
-# (Gopal et al. 2009, "Fast CRC computation for generic polynomials using PCLMULQDQ instruction").
-BY_64 = (0x0154442BD4, 0x01C6E41596)
-BY_16 = (0x01751997D0, 0x00CCAA009E)
+WORTH = 1 << 12
+CELL = 16  # bytes of which one multiplication takes a half
+NARROW, WIDE = 4 * CELL, 16 * CELL  # bytes that the kernels fold at a time
+# What tells where bytes begin, what folds them, and how many at a time.
+Kernels = tuple[Callable[[Any], int], Callable[..., None], int]
 
 
 def crc32(data: NDArray[np.uint8], value: int = 0) -> int:
     """CRC-32 of flat, contiguous bytes, as :func:`zlib.crc32`; goes on from ``value``."""
-    fold = _fold() if data.size >= WORTH else None
-    if fold is None:
+    size = data.size
+    kernels = _kernels() if size >= WORTH else None
+    if kernels is None:
         return zlib.crc32(data.data, value)
-    whole = data.size // LANE * LANE
-    rest = np.empty(16, np.uint8)
-    fold(data.ctypes.data, whole, value ^ 0xFFFFFFFF, rest.ctypes.data)
-    # What is left of the bytes so far has their CRC from a register of 0, which zlib inverts.
-    value = zlib.crc32(rest.data, 0xFFFFFFFF)
-    return zlib.crc32(data[whole:].data, value)
+    place, fold, turn = kernels
+    # What is left of whole turns has their CRC from a register of 0, which zlib inverts.
+    rest = np.empty(CELL + size % turn, np.uint8)
+    fold(place(data), size, value ^ 0xFFFFFFFF, rest)
+    return zlib.crc32(rest.data, 0xFFFFFFFF)
 
 
 @lru_cache(maxsize=1)
-def _fold() -> Callable[..., None] | None:
-    """The kernel, or None where the processor has no such multiplication."""
+def _kernels() -> Kernels | None:
+    """The quickest, or None where the processor has no such multiplication."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
     from llvmlite import binding  # type: ignore[import-untyped]
     from numba.core import config
 
     if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
-        able = "+pclmul" in (config.CPU_FEATURES or "")
+        given = (config.CPU_FEATURES or "").split(",")
+        able = {feature[1:] for feature in given if feature.startswith("+")}
     else:
-        able = bool(binding.get_host_cpu_features().get("pclmul"))
-    if not able:
+        able = {feature for feature, there in binding.get_host_cpu_features().items() if there}
+    if "pclmul" not in able:
         return None
-    from fzdask.checksum_fold import fold
+    from fzdask import checksum_fold
 
-    return cast("Callable[..., None]", fold)
+    if {"vpclmulqdq", "avx512f"} <= able:
+        return checksum_fold.place, checksum_fold.fold_wide, WIDE
+    return checksum_fold.place, checksum_fold.fold_narrow, NARROW

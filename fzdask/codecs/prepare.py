@@ -34,6 +34,7 @@ __all__ = [
 NO_FLAGS = np.zeros(0, np.uint8)
 _BITS = {n: np.dtype(f"<u{n}") for n in (1, 2, 4, 8)}
 _GREATEST = {4: float(np.finfo(np.float32).max), 8: float(np.finfo(np.float64).max)}
+RANGED = ("rel", "psnr")  # kinds of bounds that depend on the range of the values
 BLOCK = 1 << 16  # elements; temporaries of a block stay in the cache
 
 
@@ -52,7 +53,7 @@ class Prepared:
     resolved : float
         The bound for the header: an absolute one, but for ``pw_rel``.
     low, high : float or int
-        Range of the finite values that are not preserved.
+        Range of the finite values that are not preserved, if the bound depends on it; else 0.
     """
 
     data: NDArray[Any]
@@ -125,7 +126,8 @@ def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> ND
 def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float = 1.0) -> Prepared:
     """Resolve the bound of a numeric array and make it ready for a lossy pipeline.
 
-    With ``psnr`` the bound is ``slack`` times the one that is always enough.
+    With ``psnr`` the bound is ``slack`` times the one that is always enough. Floats whose bound
+    does not depend on their range are not looked at: a stage that has to know asks the job.
     """
     form = numeric_form(flat_form(array.dtype, array.shape, order))
     flat = flatten(array, order)
@@ -134,11 +136,12 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
         flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
     if array.dtype.kind == "c":
         forced = _pair_flags(flat, np.repeat(forced, 2))
-    low, high = _range(flat, forced)
+    needed = form.dtype.kind != "f" or config.bound[0] in RANGED
+    low, high = _range(flat, forced) if needed else (0, 0)
     bounded, resolved = resolve_bound(form, array.dtype, low, high, config, slack)
     if bounded is None:
         return Prepared(flat, form, None, resolved, low, high)
-    magnitude = float(max(abs(low), abs(high)))
+    magnitude = _magnitude(low, high) if needed else lambda: _magnitude(*_range(flat, forced))
     job = Job(forced, flat.view(_BITS[form.dtype.itemsize]), magnitude, order)
     job.pairs = array.dtype.kind == "c"
     if form.dtype == np.float16 and config.bound[0] != "pw_rel":
@@ -223,6 +226,10 @@ def _range(flat: NDArray[Any], forced: NDArray[np.uint8]) -> tuple[Any, Any]:
         low = min((p[0] for p in pairs), default=1)
         high = max((p[1] for p in pairs), default=0)
     return (low, high) if low <= high else (0, 0)
+
+
+def _magnitude(low: Any, high: Any) -> float:
+    return float(max(abs(low), abs(high)))
 
 
 def _block_range(part: NDArray[Any]) -> tuple[Any, Any]:

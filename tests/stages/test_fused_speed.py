@@ -128,6 +128,58 @@ def test_preserved_values_are_outliers(dtype):
     assert_alike(x, 0.01, preserve=(-999.0, 1e20))
 
 
+def encode_job(x, bound, preserve=()):
+    """The parameters of `quantize` and the job, after a fused run."""
+    ready = prepare(x, "C", CodecConfig(abs=bound, preserve=preserve))
+    assert not ready.job.measured
+    chain = Pipeline(Pipeline.from_text(CHAIN.format("narrow", 1)).stages)
+    stages, _, _ = chain.encode(ready.data, ready.form, ready.job)
+    return stages[0].params, ready.job
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_an_absolute_bound_takes_no_pass_for_the_range(dtype):
+    """Nor do values that are in no lattice at all."""
+    x = field((90, 63), dtype)
+    x[-1, -5:] = np.nan, np.inf, -np.inf, -0.0, 1e20
+    params, job = encode_job(x, 0.01, preserve=(1e20,))
+    assert params == bytes([4])
+    assert not job.measured
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("place", [0, 2047, 2048, 4100, -1])
+def test_one_value_beyond_a_narrow_lattice(dtype, place):
+    """Wherever the first of them is, all go to the wide lattice, as without fusion."""
+    bound = 2.0**-11
+    x = np.random.default_rng(6).uniform(-1, 1, 2048 * 3 + 77).astype(dtype)
+    for edge in (2.0**20, -(2.0**20), np.finfo(dtype).max):
+        far = x.copy()
+        far[place] = edge  # 2**30 cells
+        params, job = encode_job(far, bound)
+        assert params == bytes([8])
+        assert job.finite_max == abs(edge)
+        assert_alike(far, bound)
+        far[place - 3] = np.nan
+        far[place - 4] = -0.0
+        assert_alike(far, bound)
+        far[place] = np.nextafter(x.dtype.type(np.copysign(2.0**20, edge)), x.dtype.type(0))
+        assert encode_job(far, bound)[0] == bytes([4])
+        assert_alike(far, bound)
+        far[place] = edge
+        assert encode_job(far, bound, preserve=(float(edge),))[0] == bytes([4])
+        assert_alike(far, bound, preserve=(float(edge),))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, -0.0, "subnormal"])
+def test_the_first_odd_value_in_the_last_tile(dtype, odd):
+    x = field((3, 2055), dtype)
+    x[-1, -1] = np.finfo(dtype).smallest_subnormal if odd == "subnormal" else odd
+    assert_alike(x, 0.01)
+    assert_alike(x, float(np.finfo(dtype).smallest_subnormal) if dtype == "f8" else 1e-44)
+
+
 def test_arrays_as_they_come():
     """Fortran order, complex numbers, views, read-only memory, other byte orders, integers."""
     x = field((30, 41, 12), "f4")

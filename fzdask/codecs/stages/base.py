@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -52,8 +53,8 @@ class Job:
         Empty, or flags of values that must come back bit for bit.
     bits : unsigned integer array, flat
         The input's own bits, kept for outliers (half precision is quantized through float32).
-    finite_max : float
-        Greatest magnitude of the finite values that are not forced.
+    magnitude : float, or a function that finds it
+        Greatest magnitude of the finite values that are not forced: what :attr:`finite_max` gives.
     order : str
         Memory order of the user's array; for ``F`` the shape of a form is that of its transpose.
     pairs : bool
@@ -67,11 +68,27 @@ class Job:
 
     forced: NDArray[np.uint8]
     bits: NDArray[Any]
-    finite_max: float
+    magnitude: float | Callable[[], float]
     order: str = "C"
     sample: tuple[NDArray[Any], float] | None = None
     books: SharedBooks | Codebook | None = None
     pairs: bool = False
+
+    @property
+    def finite_max(self) -> float:
+        """Greatest magnitude of the finite values that are not forced; found when first asked."""
+        if not isinstance(self.magnitude, float):
+            self.magnitude = self.magnitude()
+        return self.magnitude
+
+    @finite_max.setter
+    def finite_max(self, value: float) -> None:
+        self.magnitude = value
+
+    @property
+    def measured(self) -> bool:
+        """Whether :attr:`finite_max` is known, so that asking takes no pass over the values."""
+        return isinstance(self.magnitude, float)
 
     def memory_axis(self, axis: int, shape: tuple[int, ...]) -> int | None:
         """Axis of a form of this shape for one of the user's array; None if it has none such."""

@@ -50,7 +50,8 @@ class QuantizeToFixedLength(Fusion):
         self, stages: Sequence[Any], data: NDArray[Any], form: Form, job: Job
     ) -> list[Encoded]:
         _, lorenzo, _, last = stages
-        if lattice_width(data, form.bound, job) != WIDTH or not last.vectors(np.dtype("<u4")):
+        wide = job.measured and lattice_width(data, form.bound, job) != WIDTH
+        if wide or not last.vectors(np.dtype("<u4")):
             return _encode_apart(stages, data, form, job)
         step, inv = steps(form.bound)
         job.sample = (data, inv)
@@ -66,6 +67,8 @@ class QuantizeToFixedLength(Fusion):
             *cheap_rule(form.bound, inv), strides, spans, *buffers_of(strides, spans), room.planes,
             room.heads, room.present, state, runs, values,
         )  # fmt: skip
+        if at < 0:  # values that only a lattice of 64 bits holds
+            return _encode_apart(stages, data, form, job)
         return [
             Encoded(None, bytes([WIDTH]), outlier_sections(state, runs, values)),
             Encoded(None, bytes([subset])),

@@ -15,7 +15,7 @@ from fzdask.codecs.kernels.cpu.fixed_length import (
     unpack_units,
     with_slack,
 )
-from fzdask.codecs.kernels.cpu.outliers import finish
+from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 
@@ -30,7 +30,9 @@ def encode(
 ):  # fmt: skip
     """Compress flat floats; returns bytes of planes and number of width entries.
 
-    Arguments are as of :func:`~fzdask.codecs.kernels.cpu.residual_tiles.residual_of`.
+    The bytes are -1 where a finite value that is not forced is beyond the limit; the rest is then
+    not looked at. Arguments are as of
+    :func:`~fzdask.codecs.kernels.cpu.residual_tiles.residual_of`.
     """
     exact, lost = new_flags()
     at = np.int64(0)
@@ -42,6 +44,8 @@ def encode(
             low, near, strides, spans, tiles, rings, lasts, leads, plan, walk, exact, lost, state,
             runs, values,
         )  # fmt: skip
+        if state[OVER]:
+            return np.int64(-1), used
         at, used = pack_units(
             tiles[which].ctypes.data + 4 * HALO, (m + UNIT - 1) // UNIT, False, out.ctypes.data,
             at, heads, used, present, pos // UNIT,

@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.core import config
 from numba.extending import intrinsic
 
-from fzdask.codecs.kernels.cpu.outliers import collect
+from fzdask.codecs.kernels.cpu.outliers import OVER, collect
 from fzdask.codecs.kernels.cpu.vectors import (
     F32,
     F64,
@@ -34,6 +34,8 @@ _ALL = np.uint64(0xFFFFFFFF)
 UNSURE = np.uint64(1 << 32)  # more than any flags: the exact rule has to tell
 NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule knows
 _ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
+LIMIT = 1 << 30  # |q| of a lattice of 32 bits is below
+_FIRST_BITS = 0x4338000000000000 - LIMIT + 1  # of _ROUND_64 and the least such q
 _ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
 _ROUND_32_BITS = 0x4B400000
 _QUARTER_ULP = (
@@ -72,14 +74,17 @@ def _exact(element):
         y = b.fptrunc(y, v.type) if width == 32 else y
         distance = call(b, f"llvm.fabs.v{LANES}f{width}", v.type, b.fsub(v, y))
         near = b.fcmp_ordered("<=", distance, splat(b, bound, LANES))
-        return flags(b, b.and_(near, _not_minus_zero(b, v, element)))
+        # |r| below the limit, as one comparison of integers, since the bits of t go up with r.
+        place = b.sub(b.bitcast(t, ir.VectorType(I64, LANES)), same(I64, _FIRST_BITS, LANES))
+        inside = b.icmp_unsigned("<", place, same(I64, 2 * LIMIT - 1, LANES))
+        return flags(b, b.and_(b.and_(near, inside), _not_minus_zero(b, v, element)))
 
     return build
 
 
 @intrinsic
 def quantize_f4(typingctx, x, q, inv, cell, below_bound):
-    """Lattice of 32 float32 values, and flags of those surely within the bound.
+    """Lattice of 32 float32 values, and flags of those surely within bound and limit.
 
     ``below_bound`` is a float32 a little below the bound: the difference is taken in binary32.
     """
@@ -91,7 +96,7 @@ def quantize_f4(typingctx, x, q, inv, cell, below_bound):
 
 @intrinsic
 def quantize_f8(typingctx, x, q, inv, cell, bound):
-    """Lattice of 32 float64 values, and flags of the inliers."""
+    """Lattice of 32 float64 values, and flags of the inliers below the limit."""
     real = types.float64
     return step(_exact(F64), types.uint64, types.int64, types.int64, real, real, real)
 
@@ -152,11 +157,17 @@ def quantize_near(typingctx, x, q, high, low):
 
 @njit(nogil=True, cache=True)
 def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags):
-    """Lattice of a few values by the exact rule; flags and number of what it cannot hold."""
+    """Lattice of a few values by the exact rule; flags and number of what it cannot hold.
+
+    And whether there is a finite value, not forced, that is beyond the limit.
+    """
     count = 0
+    over = np.int64(0)
     for i in range(x.size):
         v = np.float64(x[i])
-        r = np.rint(v * inv)
+        t = v * inv
+        r = np.rint(t)
+        over |= np.int64(not (np.abs(t) < limit)) & np.int64(np.abs(v) < np.inf)
         inside = np.abs(r) <= limit  # False for NaN, so the conversion below is always defined
         r = r if inside else 0.0
         y = np.float64(x.dtype.type(r * cell))
@@ -166,10 +177,14 @@ def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags
         count += np.int64(not kept)
     if forced.size:
         count = 0
+        over = np.int64(0)
         for i in range(x.size):
+            v = np.float64(x[i])
+            beyond = np.int64(not (np.abs(v * inv) < limit)) & np.int64(np.abs(v) < np.inf)
+            over |= beyond & np.int64(forced[i] == 0)
             flags[i] |= forced[i]
             count += np.int64(flags[i])
-    return count
+    return count, over
 
 
 @njit(nogil=True, cache=True)
@@ -203,14 +218,18 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
 def take_outliers(
     x, bits, minus_zero, forced, inv, cell, bound, limit, lost, q, exact, state, runs, values
 ):  # fmt: skip
-    """Outliers of a tile, by the exact rule where the vectors do not know them all."""
+    """Outliers of a tile, by the exact rule where the vectors do not know them all.
+
+    ``state[OVER]`` becomes 1 if a finite value that is not forced is beyond the limit.
+    """
     m = x.size
     groups = (m + LANES - 1) // LANES
     count = 0
     if forced.size:
-        count = flag_outliers(
+        count, over = flag_outliers(
             x, bits, minus_zero, forced, inv, cell, bound, limit, q, exact
         )  # fmt: skip
+        state[OVER] |= over
         groups = 0
     g = 0
     while g < groups:
@@ -219,10 +238,12 @@ def take_outliers(
             while g < groups and lost[g] == UNSURE:
                 g += 1
             end = min(g * LANES, m)
-            count += flag_outliers(
+            some, over = flag_outliers(
                 x[start:end], bits[start:end], minus_zero, forced, inv, cell, bound, limit,
                 q[start:end], exact[start:end],
             )  # fmt: skip
+            count += some
+            state[OVER] |= over
         else:
             word = np.uint32(lost[g])
             for j in range(LANES):

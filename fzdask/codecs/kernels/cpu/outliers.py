@@ -9,8 +9,8 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
 
 # Fields of the state that travels through the tiles of one array.
-BYTES, VALUES, GAP, RUN, LAST = range(5)
-STATE = 5
+BYTES, VALUES, GAP, RUN, LAST, OVER = range(6)  # the last: whether a finite value has no cell
+STATE = 6
 
 
 @njit(nogil=True, cache=True)

@@ -25,13 +25,14 @@ from fzdask.codecs.prepare import (
     numeric_form,
     prepare,
     restore_layout,
+    room_in,
 )
 from fzdask.codecs.presets import LOSSLESS, find_pipeline
 from fzdask.codecs.psnr import SLACK, keeps_psnr
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.registry import stage_by_name
 from fzdask.errors import ConfigError, FormatError
-from fzdask.format import Header, SectionEntry, pack, unpack
+from fzdask.format import Header, SectionEntry, as_bytes, pack, unpack
 
 __all__ = [
     "StreamInfo",
@@ -176,17 +177,24 @@ def smallest(best: bytes | None, array: NDArray[Any], order: str, pipeline: Pipe
 
 
 def decode(
-    stream: Any, codebook: str = "own", check: Callable[[Header], None] | None = None
+    stream: Any,
+    codebook: str = "own",
+    check: Callable[[Header], None] | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Decompress a stream; see :func:`decompress`.
 
     ``codebook`` is that of the codec's configuration: a fitted one is not in the stream.
     ``check`` may refuse the array that the header describes, before anything is allocated for it.
+    The result may be in the memory of ``out``, if it has that of the array and nothing else.
     """
     header, blobs = unpack(stream)
     if check is not None:
         check(header)
     form = flat_form(header.dtype, header.shape, header.order)
+    room = room_in(out, form, header.order) if out is not None else None
+    if room is not None and np.may_share_memory(room, as_bytes(stream)):
+        room = None
     if not header.stages:
         flat = _read_stored(header, blobs)
     else:
@@ -195,7 +203,8 @@ def decode(
             bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)
             numeric = numeric_form(form)
             form = Form(numeric.shape, numeric.dtype, bound)
-        known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)
+        book = Codebook.from_text(codebook) if codebook.startswith(FITTED) else None
+        known = Known(book, room)
         flat = pipeline.decode(form, header.stages, header.sections, blobs, known)
         if pipeline.lossy and flat.dtype != header.dtype:
             native = header.dtype.newbyteorder("<")

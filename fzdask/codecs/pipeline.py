@@ -274,15 +274,17 @@ class Pipeline:
         for stage, given in zip(chain, params, strict=True):
             forms.append(stage.form_after(forms[-1], given))
         data, sides = self._unwrap_all(form, entries, blobs)
-        array = _with_form(data, forms[-1])
+        array = _with_form(data, forms[-1], chain[-1].alignment)
+        inside = Known(known.book)  # whose arrays are not what the caller wants
         for at, count, fusion in self._backwards(forms):
             until = at + count
+            what = inside if at else known
             if fusion is None:
-                array = chain[at].decode(array, forms[at], params[at], sides[at], known)
+                array = chain[at].decode(array, forms[at], params[at], sides[at], what)
             else:
                 array = fusion.decode(
                     chain[at:until], array, forms[at:until], params[at:until], sides[at:until],
-                    known,
+                    what,
                 )  # fmt: skip
         return array
 
@@ -427,13 +429,15 @@ def _find_fusions(chain: Sequence[ArrayStage]) -> tuple[Fusion | None, ...]:
     return tuple(found)
 
 
-def _with_form(data: NDArray[np.uint8], form: Form) -> NDArray[Any]:
+def _with_form(data: NDArray[np.uint8], form: Form, alignment: int) -> NDArray[Any]:
     """Bytes as an array of the form that the last array stage gave (-1: any number of bytes)."""
     if form.shape != (-1,) and data.size != form.size * form.dtype.itemsize:
         raise FormatError(
             f"fzdask stream: the main section has {data.size} bytes instead of "
             f"{form.size * form.dtype.itemsize}; it is damaged."
         )
-    if address(data) % max(form.dtype.alignment, 4):
+    if form.dtype.itemsize > 1:
+        alignment = max(form.dtype.alignment, 4)
+    if alignment > 1 and address(data) % alignment:
         data = data.copy()
     return data.view(form.dtype) if form.dtype.itemsize > 1 else data

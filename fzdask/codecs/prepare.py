@@ -29,6 +29,7 @@ __all__ = [
     "prepare",
     "resolve_bound",
     "restore_layout",
+    "room_in",
 ]
 
 NO_FLAGS = np.zeros(0, np.uint8)
@@ -121,6 +122,23 @@ def flatten(array: NDArray[Any], order: str) -> NDArray[Any]:
 def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:
     """Undo :func:`flatten`."""
     return flat.reshape(shape[::-1]).T if order == "F" else flat.reshape(shape)
+
+
+def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[np.uint8] | None:
+    """The bytes of an array to fill, if decoded values can go straight into it.
+
+    It has the shape of the array that was compressed, of which this is the form and the memory
+    order; or it is flat, of the same dtype or of bytes.
+    """
+    if not out.flags.writeable or form.dtype.newbyteorder("<") != form.dtype:
+        return None
+    whole = out.T if order == "F" and out.ndim > 1 else out
+    alike = out.dtype == form.dtype and whole.shape in (form.shape, (form.size,))
+    if not alike and (out.dtype != np.uint8 or out.shape != (form.size * form.dtype.itemsize,)):
+        return None
+    if not whole.flags.c_contiguous or not whole.reshape(-1).view(form.dtype).flags.aligned:
+        return None
+    return whole.reshape(-1).view(np.uint8)
 
 
 def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float = 1.0) -> Prepared:

@@ -212,7 +212,8 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
             Where to put the values: an array of the same shape and dtype (any byte order), or
             a flat buffer of the same dtype or of bytes that receives them in memory order. A
             CuPy array of the same shape and dtype gets them on its device; so does the result
-            where the stream itself is a device array.
+            where the stream itself is a device array. One that is contiguous in the memory order
+            of the array is decoded into; nothing is copied where the pipeline can do so.
 
         Returns
         -------
@@ -222,7 +223,7 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         Raises
         ------
         FormatError
-            The stream is damaged or is none.
+            The stream is damaged or is none. What is in `out` is then not defined.
         ConfigError
             `out` does not fit the array.
         """
@@ -231,8 +232,13 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
             device = arrays.device_of(on_device)
             return decode_device(buf, device, self._decoding_codebook, out)
         if _is_array_or_buffer(buf):
-            array = api.decode(buf, self._decoding_codebook)
-            return array if out is None else _copy_into(array, out)
+            if out is None:
+                return api.decode(buf, self._decoding_codebook)
+            target = out if isinstance(out, np.ndarray) else np.asarray(memoryview(out))
+            array = api.decode(buf, self._decoding_codebook, out=target)
+            if not np.may_share_memory(array, target):
+                _copy_into(array, target)
+            return out
         if out is not None:
             raise ConfigError("FZCodec.decode: out= goes with a stream, not with a Zarr batch.")
         return super().decode(_zarr_batch(buf, "decode"))
@@ -301,9 +307,8 @@ def _zarr_batch(value: Any, method: str) -> list[Any]:
     return batch
 
 
-def _copy_into(array: np.ndarray[Any, Any], out: Any) -> Any:
-    """Copy a decoded array into `out` and return `out`; `ConfigError` if it does not fit."""
-    target = out if isinstance(out, np.ndarray) else np.asarray(memoryview(out))
+def _copy_into(array: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
+    """Copy a decoded array to where `out` is; `ConfigError` if it does not fit."""
     problem = ""
     if not target.flags.writeable:
         problem = "is read-only"
@@ -324,7 +329,6 @@ def _copy_into(array: np.ndarray[Any, Any], out: Any) -> Any:
             f"stream holds shape {array.shape}, dtype {array.dtype} ({array.nbytes} bytes). Pass a "
             "writable array like that, or leave out= away."
         )
-    return out
 
 
 # Entry points announce the codec to readers that never import fzdask; registering here serves

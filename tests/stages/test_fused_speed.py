@@ -9,6 +9,7 @@ import pytest
 from exact import assert_guarantee
 
 import fzdask
+from fzdask.codecs.api import decode
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import memory_order, prepare
@@ -178,6 +179,37 @@ def test_the_first_odd_value_in_the_last_tile(dtype, odd):
     x[-1, -1] = np.finfo(dtype).smallest_subnormal if odd == "subnormal" else odd
     assert_alike(x, 0.01)
     assert_alike(x, float(np.finfo(dtype).smallest_subnormal) if dtype == "f8" else 1e-44)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
+def test_values_go_straight_into_what_the_caller_has(dtype, order):
+    x = np.asarray(field((61, 70), dtype), order=order)
+    x[3, 5:9] = np.nan
+    stream = fzdask.compress(x, abs=0.01, pipeline="speed")
+    want = fzdask.decompress(stream)
+    for out in (np.empty_like(x), np.empty(x.size, dtype), np.empty(x.nbytes, "u1")):
+        got = decode(stream, out=out)
+        assert np.shares_memory(got, out)
+        assert got.tobytes("A") == want.tobytes("A")
+    other = np.empty(x.shape, dtype, order="CF"[order == "C"])
+    odd = np.empty(x.nbytes + 1, "u1")[1:]
+    for out in (other, odd, np.empty(x.shape, x.dtype.newbyteorder()), want[:, ::-1], x[1:]):
+        before = out.tobytes()
+        got = decode(stream, out=out)  # elsewhere
+        assert not np.shares_memory(got, out)
+        assert out.tobytes() == before
+    itself = np.frombuffer(bytearray(stream + bytes(x.nbytes)), "u1")
+    overlapping = itself[: len(stream)], itself[len(stream) - 8 :][: x.nbytes]
+    assert decode(overlapping[0], out=overlapping[1]).tobytes("A") == want.tobytes("A")
+
+
+def test_a_stage_before_the_lattice_gets_what_is_decoded_from_it():
+    """What is in the caller's memory is the array, and no lattice on the way."""
+    x = np.exp(field((50, 61), "f8"))
+    stream = fzdask.compress(x, pw_rel=0.01, pipeline="speed")
+    out = np.zeros_like(x)
+    assert decode(stream, out=out).tobytes() == fzdask.decompress(stream).tobytes()
 
 
 def test_arrays_as_they_come():

@@ -107,9 +107,13 @@ class Known:
     ----------
     book : Codebook, optional
         The codebook of the codec's configuration, for streams that only name theirs.
+    room : uint8 array, optional
+        Memory in which the caller wants the array, of its size and aligned for it. What gives the
+        array may put it there instead of in memory of its own, or leave anything there.
     """
 
     book: Codebook | None = None
+    room: NDArray[np.uint8] | None = None
 
 
 @dataclass(slots=True)
@@ -166,6 +170,8 @@ class ArrayStage(Stage):
 
     section_names: ClassVar[tuple[str, ...]] = ()
     """Side sections that it may write, at most 7, in the order of their numbers from 1."""
+    alignment: ClassVar[int] = 4
+    """Of what number of bytes the place of a main section of bytes has to be a multiple."""
 
     @abstractmethod
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:

@@ -71,6 +71,7 @@ class FixedLength(ArrayStage):
     takes: ClassVar[tuple[str, ...]] = ("codes", "lattice")
     gives: ClassVar[str] = "bytes"
     section_names: ClassVar[tuple[str, ...]] = ("units", "widths", "firsts")
+    alignment: ClassVar[int] = 1
 
     block: int = VECTOR_BLOCK
     outlier: bool = False

@@ -90,7 +90,7 @@ class QuantizeToFixedLength(Fusion):
             return _decode_apart(stages, data, forms, params, sections, known)
         heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
         strides, spans = axes_geometry(form.shape, params[1][0])
-        out = room_for_values(form.size, form)
+        out = room_for_values(form.size, form, known)
         fused_speed.decode(
             address(data), data.size, heads, present, steps(form.bound)[0], strides, spans,
             *buffers_of(strides, spans), out,

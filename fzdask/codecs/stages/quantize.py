@@ -169,11 +169,18 @@ def dequantize_residual(
     return with_outliers(out, form, sections)
 
 
-def room_for_values(size: int, form: Form) -> NDArray[Any]:
-    """Room for the values of a lattice of floats: float32 or float64."""
+def room_for_values(size: int, form: Form, known: Known | None = None) -> NDArray[Any]:
+    """Room for the values of a lattice of floats, float32 or float64: what the caller has, or new.
+
+    ``known`` is that of a stage that gives all of the values.
+    """
     if not (form.bound > 0 and all(map(math.isfinite, steps(form.bound)))):
         raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; it is damaged.")
-    return np.empty(size, np.dtype(np.float32) if form.dtype.itemsize == 2 else form.dtype)
+    if form.dtype.itemsize == 2:
+        return np.empty(size, np.float32)
+    if known is not None and known.room is not None:
+        return known.room.view(form.dtype)
+    return np.empty(size, form.dtype)
 
 
 def with_outliers(

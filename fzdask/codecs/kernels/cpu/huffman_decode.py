@@ -3,105 +3,35 @@
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import (
     COUNT_SHIFT,
-    LONG_CODE,
     LONGEST_RUN,
     MAX_LENGTH,
     SEVERAL,
-    SLOW_BASE,
-    SLOW_ORDER,
     TABLE_BITS,
 )
-from fzdask.codecs.kernels.cpu.symbols import (
-    DIRECT,
-    ESCAPE,
-    ESCAPE_BITS,
-    RUN,
-    class_base,
-    extra_bits,
+from fzdask.codecs.kernels.cpu.huffman_single import (
+    BAD,
+    SPECIAL_BIT,
+    bits_of,
+    decode_some,
+    ends,
+    entry_of,
+    turn_bytes,
+    value_of,
+    value_table,
+    window,
+    write_2,
 )
-from fzdask.codecs.kernels.cpu.vectors import I1, I8, I16, I32, I64, call, pick, step, store, zero
+from fzdask.codecs.kernels.cpu.vectors import I1, I8, I64, pick, step, store, zero
 
 LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts
-_BAD = np.uint64(2**64 - 1)
 FEW_BITS = 0.15  # of a value: runs are then too long for a table
-WIDE_BOOK = 1 << (MAX_LENGTH - 2)  # large values above a quarter of all: decode one by one
+WIDE_BOOK = (1 << MAX_LENGTH) + 1  # share of large values from which a table is of no use: none
 _ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
-
-
-@intrinsic
-def _window(typingctx, words, bit):
-    """At least 57 bits from position ``bit`` on, at the top of a 64-bit word.
-
-    The bytes of the words begin with the most significant one.
-    """
-
-    def build(b, words, bit):
-        at = b.add(words, b.lshr(bit, I64(3)))
-        bits = b.load(b.inttoptr(at, I64.as_pointer()), align=1)
-        return b.shl(call(b, "llvm.bswap.i64", I64, bits), b.and_(bit, I64(7)))
-
-    return step(build, types.uint64, types.int64, types.uint64)
-
-
-def _reading(kind, nbytes):
-    def build(b, address, index):
-        at = b.add(address, b.mul(index, I64(nbytes)))
-        value = b.load(b.inttoptr(at, kind.as_pointer()), align=nbytes)
-        return b.zext(value, I64) if nbytes < 8 else value
-
-    return step(build, types.int64, types.int64, types.int64)
-
-
-def _writing(kind, nbytes):
-    def build(b, address, index, value):
-        at = b.add(address, b.mul(index, I64(nbytes)))
-        value = b.trunc(value, kind) if nbytes < 8 else value
-        b.store(value, b.inttoptr(at, kind.as_pointer()), align=nbytes)
-
-    return step(build, types.void, types.int64, types.int64, types.int64)
-
-
-@intrinsic
-def _read_2(typingctx, address, index):
-    """An element of uint16 at an address."""
-    return _reading(I16, 2)
-
-
-@intrinsic
-def _read_8(typingctx, address, index):
-    """An element of int64 at an address."""
-    return _reading(I64, 8)
-
-
-@intrinsic
-def _write_2(typingctx, address, index, value):
-    """Set an element of uint16 at an address."""
-    return _writing(I16, 2)
-
-
-@intrinsic
-def _write_8(typingctx, address, index, value):
-    """Set an element of 64 bits at an address."""
-    return _writing(I64, 8)
-
-
-@intrinsic
-def _fill_2(typingctx, address, index, count, value):
-    """Set so many elements of uint16 at an address from an index on."""
-
-    def build(b, address, index, count, value):
-        first = b.inttoptr(b.add(address, b.mul(index, I64(2))), I16.as_pointer())
-        low = b.trunc(value, I16)
-        with cgutils.for_range(b, count) as loop:
-            b.store(low, b.gep(first, [loop.index]), align=2)
-
-    return step(build, types.void, types.int64, types.int64, types.int64, types.int64)
 
 
 @intrinsic
@@ -124,77 +54,6 @@ def _consumed(typingctx, window):
 
 
 @njit(nogil=True, cache=True)
-def _decode_some(words, fast, slow, bit, mode, out, i, stop, end, extra):
-    """Decode at ``i`` until ``stop`` is reached, with runs up to ``end``; position and place then.
-
-    The position is ``_BAD`` where there is no code. All arrays are addresses, since their
-    descriptions would take longer to pass than a value takes. A value above 16 bits is kept among
-    those of ``extra``.
-    """
-    while i < stop:
-        win = _window(words, bit)
-        entry = _read_2(fast, np.int64(win >> np.uint64(64 - TABLE_BITS)))
-        length = entry & 15
-        symbol = entry >> 4
-        if entry == LONG_CODE:
-            prefix = np.int64(win >> np.uint64(64 - MAX_LENGTH))
-            length = np.int64(TABLE_BITS + 1)
-            while length <= MAX_LENGTH and prefix >= _read_8(slow, length):
-                length += 1
-            if length > MAX_LENGTH:
-                return _BAD, i
-            index = _read_8(slow, SLOW_BASE + length) + (prefix >> (MAX_LENGTH - length))
-            symbol = _read_8(slow, SLOW_ORDER + index)
-        bit += np.uint64(length)
-        if symbol == ESCAPE:
-            symbol = np.int64(_window(words, bit) >> np.uint64(64 - ESCAPE_BITS))
-            bit += np.uint64(ESCAPE_BITS)
-            if symbol >= RUN:
-                return _BAD, i
-        if symbol < DIRECT:
-            _write_2(out, i, symbol)
-            i += 1
-            continue
-        width = extra_bits(symbol)
-        raw = np.uint64(0)
-        if width > 32:
-            raw = (_window(words, bit) >> np.uint64(96 - width)) << np.uint64(32)
-            bit += np.uint64(width - 32)
-            width = 32
-        if width > 0:
-            raw |= _window(words, bit) >> np.uint64(64 - width)
-            bit += np.uint64(width)
-        if symbol < RUN:
-            value = class_base(symbol) | raw
-            if value >> np.uint64(16):
-                used = _read_8(extra, 0)
-                _write_8(_read_8(extra, 1), used, i)
-                _write_8(_read_8(extra, 2), used, np.int64(value))
-                _write_8(extra, 0, used + 1)
-            _write_2(out, i, np.int64(value))
-            i += 1
-            continue
-        run = (np.int64(1) << (symbol - RUN)) + np.int64(raw)
-        if run > end - i or mode < 0:
-            return _BAD, i
-        _fill_2(out, i, run, mode)
-        i += run
-    return bit, i
-
-
-@intrinsic
-def _bytes_turned(typingctx, word):
-    """The bytes of a word in the opposite order."""
-    return step(lambda b, word: call(b, "llvm.bswap.i32", I32, word), types.uint32, types.uint32)
-
-
-@njit(nogil=True, cache=True)
-def _ends(bit, start):
-    """Whether a chunk that ends at ``bit`` is followed by the chunk at word ``start``."""
-    return bit != _BAD and (bit + np.uint64(31)) >> np.uint64(5) == np.uint64(start)
-
-
-@njit(nogil=True, cache=True)
 def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
     """Decode every chunk into zigzagged values of 16 bits; the words are not kept.
 
@@ -208,8 +67,7 @@ def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
     int
         How many these are; -1 where a chunk is no code or does not end where it should.
     """
-    for k in range(words.size):
-        words[k] = _bytes_turned(words[k])
+    turn_bytes(words)
     n = out.size
     chunks = starts.size - 1
     extra = np.zeros(3, np.int64)
@@ -219,24 +77,67 @@ def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
     one, long = np.int64(fast.ctypes.data), np.int64(slow.ctypes.data)
     c = 0
     runs_alone = mode == 0 and 32 * starts[chunks] < FEW_BITS * n  # hardly anything between
-    if table.size and n // chunk >= 4 and not runs_alone:
+    values = value_table(slow)
+    special = mode < 0 and _are_special(values)
+    if table.size and n // chunk >= 4 and not (runs_alone or special):
         if mode == 0:
             out[:] = 0
-        ahead = LOOK_UPS * (LONGEST_RUN if mode == 0 else SEVERAL) + _STORED
+        singly = 1 if mode == 0 else _in_a_row(table)
+        ahead = LOOK_UPS * (LONGEST_RUN if mode == 0 else SEVERAL) + _STORED + singly
         c = _decode_lanes(
-            bits, starts, chunk, mode, one, long, table, ahead, target, n // chunk, also
-        )
+            bits, starts, chunk, mode, one, long, table, values, singly, ahead, target, n // chunk,
+            also,
+        )  # fmt: skip
         if c < 0:
             return -1
+        if c < chunks:
+            bit = _decode_alone(
+                bits, np.uint64(starts[c] << 5), mode, one, long, table, ahead, target, c * chunk,
+                n, also,
+            )  # fmt: skip
+            return extra[0] if ends(bit, starts[chunks]) else -1
     while c < chunks:
         end = min(n, (c + 1) * chunk)
-        bit, _ = _decode_some(
+        bit, _ = decode_some(
             bits, one, long, np.uint64(starts[c] << 5), mode, target, c * chunk, end, end, also
         )
-        if not _ends(bit, starts[c + 1]):
+        if not ends(bit, starts[c + 1]):
             return -1
         c += 1
     return extra[0]
+
+
+@njit(nogil=True, cache=True)
+def _in_a_row(table):
+    """How many values to decode one by one after one that is not in the table.
+
+    The more seldom values are there (by their codes: each entry is as probable), the more of them.
+    """
+    misses = 0
+    for k in range(table.size):
+        misses += np.int64(table[k] < _ONE_ENTRY)
+    return 1 + misses * _STORED // table.size
+
+
+@njit(nogil=True, cache=True)
+def _are_special(values):
+    """Whether a quarter of all values is special, so that chunks in step would only wait."""
+    special = 0
+    near = 1 << TABLE_BITS
+    for k in range(near):
+        special += np.int64(values[0][k] >> np.uint32(SPECIAL_BIT)) & 1
+    return 4 * special >= near
+
+
+@intrinsic
+def _is_plain(typingctx, entry):
+    """All ones for an entry without ``SPECIAL``, else zero."""
+
+    def build(b, entry):
+        left = b.shl(b.xor(entry, I64(1 << SPECIAL_BIT)), I64(63 - SPECIAL_BIT))
+        return b.ashr(left, I64(63))
+
+    return step(build, types.uint64, types.uint64)
 
 
 @njit(nogil=True, cache=True)
@@ -249,7 +150,9 @@ def _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, c):
 
 
 @njit(nogil=True, cache=True)
-def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, whole, extra):
+def _decode_lanes(
+    words, starts, chunk, mode, fast, slow, table, values, singly, ahead, out, whole, extra
+):  # fmt: skip
     """Decode four chunks in step, so that each waits for its own bits while the others go on.
 
     A lane that ends its chunk takes the next one. Returns the number of leading chunks that are
@@ -264,6 +167,8 @@ def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, who
     at = np.zeros(4, np.int64)
     lasts = np.zeros(4, np.int64)
     current = np.zeros(4, np.int64)
+    of_one = np.int64(values[0].ctypes.data)
+    limit, offset = np.uint64(values[1]), np.uint64(values[2])
     for lane in range(4):
         _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, lane)
     following = 4
@@ -272,12 +177,12 @@ def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, who
         i0, i1, i2, i3 = np.uint64(at[0]), np.uint64(at[1]), np.uint64(at[2]), np.uint64(at[3])
         t0, t1 = np.uint64(lasts[0]), np.uint64(lasts[1])
         t2, t3 = np.uint64(lasts[2]), np.uint64(lasts[3])
-        least = _ONE_ENTRY
-        while least >= _ONE_ENTRY and i0 < t0 and i1 < t1 and i2 < t2 and i3 < t3:
-            w0 = _window(words, b0) | one
-            w1 = _window(words, b1) | one
-            w2 = _window(words, b2) | one
-            w3 = _window(words, b3) | one
+        stuck = False
+        while not stuck and i0 < t0 and i1 < t1 and i2 < t2 and i3 < t3:
+            w0 = window(words, b0) | one
+            w1 = window(words, b1) | one
+            w2 = window(words, b2) | one
+            w3 = window(words, b3) | one
             for _ in range(LOOK_UPS):
                 e0 = table[w0 >> top]
                 e1 = table[w1 >> top]
@@ -299,30 +204,53 @@ def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, who
             b1 += _consumed(w1)
             b2 += _consumed(w2)
             b3 += _consumed(w3)
-            least = min(min(e0, e1), min(e2, e3))
+            if min(min(e0, e1), min(e2, e3)) >= _ONE_ENTRY:
+                continue
+            # Some code is not in the table: values one by one, from that of all codes.
+            m0 = m1 = m2 = m3 = np.uint64(0)
+            for _ in range(singly):
+                w0, w1 = window(words, b0), window(words, b1)
+                w2, w3 = window(words, b2), window(words, b3)
+                d0 = entry_of(of_one, limit, offset, w0)
+                d1 = entry_of(of_one, limit, offset, w1)
+                d2 = entry_of(of_one, limit, offset, w2)
+                d3 = entry_of(of_one, limit, offset, w3)
+                m0, m1, m2, m3 = _is_plain(d0), _is_plain(d1), _is_plain(d2), _is_plain(d3)
+                write_2(out, np.int64(i0), np.int64(m0 & value_of(d0, w0)))
+                write_2(out, np.int64(i1), np.int64(m1 & value_of(d1, w1)))
+                write_2(out, np.int64(i2), np.int64(m2 & value_of(d2, w2)))
+                write_2(out, np.int64(i3), np.int64(m3 & value_of(d3, w3)))
+                b0 += m0 & bits_of(d0)
+                b1 += m1 & bits_of(d1)
+                b2 += m2 & bits_of(d2)
+                b3 += m3 & bits_of(d3)
+                i0 += m0 & one
+                i1 += m1 & one
+                i2 += m2 & one
+                i3 += m3 & one
+            e0, e1, e2, e3 = e0 | m0, e1 | m1, e2 | m2, e3 | m3
+            stuck = min(min(e0, e1), min(e2, e3)) < _ONE_ENTRY
         bits[0], bits[1], bits[2], bits[3] = b0, b1, b2, b3
         at[0], at[1], at[2], at[3] = i0, i1, i2, i3
         for lane in range(4):
             end = (current[lane] + 1) * chunk
             if at[lane] >= lasts[lane]:
-                bit, _ = _decode_some(
+                bit, _ = decode_some(
                     words, fast, slow, bits[lane], mode, out, at[lane], end, end, extra
                 )
-                if not _ends(bit, starts[current[lane] + 1]):
+                if not ends(bit, starts[current[lane] + 1]):
                     return -1
                 if following >= whole:
                     return _finish_lanes(
-                        words, starts, chunk, mode, fast, slow, out, whole, extra, lane, bits, at,
-                        current,
+                        words, starts, chunk, mode, fast, slow, table, ahead, out, whole, extra,
+                        lane, bits, at, current,
                     )  # fmt: skip
                 _open_chunk(starts, chunk, ahead, lane, bits, at, lasts, current, following)
                 following += 1
-            elif table[_window(words, bits[lane]) >> top] < _ONE_ENTRY:  # not in the table
+            elif table[window(words, bits[lane]) >> top] < _ONE_ENTRY:  # not in the table
                 i = at[lane]
-                bit, i = _decode_some(
-                    words, fast, slow, bits[lane], mode, out, i, i + 1, end, extra
-                )
-                if bit == _BAD:
+                bit, i = decode_some(words, fast, slow, bits[lane], mode, out, i, i + 1, end, extra)
+                if bit == BAD:
                     return -1
                 bits[lane] = bit
                 at[lane] = i
@@ -330,15 +258,37 @@ def _decode_lanes(words, starts, chunk, mode, fast, slow, table, ahead, out, who
 
 @njit(nogil=True, cache=True)
 def _finish_lanes(
-    words, starts, chunk, mode, fast, slow, out, whole, extra, done, bits, at, current
+    words, starts, chunk, mode, fast, slow, table, ahead, out, whole, extra, done, bits, at, current
 ):  # fmt: skip
     """Finish the chunks of the other lanes; the number of whole chunks, or -1."""
     for lane in range(4):
         if lane != done:
             end = (current[lane] + 1) * chunk
-            bit, _ = _decode_some(
-                words, fast, slow, bits[lane], mode, out, at[lane], end, end, extra
+            bit = _decode_alone(
+                words, bits[lane], mode, fast, slow, table, ahead, out, at[lane], end, extra
             )
-            if not _ends(bit, starts[current[lane] + 1]):
+            if not ends(bit, starts[current[lane] + 1]):
                 return -1
     return whole
+
+
+@njit(nogil=True, cache=True)
+def _decode_alone(words, bit, mode, fast, slow, table, ahead, out, i, end, extra):
+    """Decode from ``i`` to the end of a chunk; the position then, or ``BAD``."""
+    top = np.uint64(64 - TABLE_BITS)
+    one = np.uint64(1)
+    while i < end - ahead:
+        rest = window(words, bit) | one
+        entry = _ONE_ENTRY
+        for _ in range(LOOK_UPS):
+            entry = table[rest >> top]
+            _put_symbols(np.uint64(out + 2 * i), entry)
+            i += np.int64(entry >> np.uint64(COUNT_SHIFT))
+            rest <<= entry & np.uint64(63)
+        bit += _consumed(rest)
+        if entry < _ONE_ENTRY:
+            bit, i = decode_some(words, fast, slow, bit, mode, out, i, i + 1, end, extra)
+            if bit == BAD:
+                return BAD
+    bit, _ = decode_some(words, fast, slow, bit, mode, out, i, end, end, extra)
+    return bit

@@ -14,6 +14,7 @@ from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import memory_order, prepare
 from fzdask.codecs.stages.base import Known
+from fzdask.errors import FormatError
 
 CHAIN = "quantize | lorenzo(axes={}, order={}) | zigzag | fixed_length"
 
@@ -202,6 +203,30 @@ def test_values_go_straight_into_what_the_caller_has(dtype, order):
     itself = np.frombuffer(bytearray(stream + bytes(x.nbytes)), "u1")
     overlapping = itself[: len(stream)], itself[len(stream) - 8 :][: x.nbytes]
     assert decode(overlapping[0], out=overlapping[1]).tobytes("A") == want.tobytes("A")
+
+
+@pytest.mark.parametrize("shape", [(5,), (300,), (90, 63), (9, 70, 33)])
+def test_widths_that_do_not_fit_the_planes_are_refused(shape):
+    """Also far more of them than there are bytes, of which none is read behind the end."""
+    x = field(shape, "f4")
+    ready = prepare(x, "C", CodecConfig(abs=0.01))
+    chain = Pipeline(Pipeline.from_text(CHAIN.format("all", 1)).stages)
+    stages, entries, blobs = chain.encode(ready.data, ready.form, ready.job)
+    widths, planes = (k for k, e in enumerate(entries) if (e.stage, e.number) in ((3, 2), (3, 0)))
+
+    def refused(which, data):
+        changed = [*blobs]
+        changed[which] = data
+        sizes = [e._replace(sizes=(b.size,)) for e, b in zip(entries, changed, strict=True)]
+        with pytest.raises(FormatError, match="bytes of planes instead of"):
+            chain.decode(ready.form, stages, sizes, changed, Known())
+
+    for value in (0xFF, 0xDD, 0x88):
+        refused(widths, np.full_like(blobs[widths], value))
+    refused(widths, np.zeros_like(blobs[widths]))
+    refused(planes, blobs[planes][:-1])
+    refused(planes, blobs[planes][:0])
+    refused(planes, np.append(blobs[planes], np.uint8(0)))
 
 
 def test_a_stage_before_the_lattice_gets_what_is_decoded_from_it():

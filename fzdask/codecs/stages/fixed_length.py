@@ -13,7 +13,7 @@ from fzdask.codecs.kernels.cpu.scratch import scratch
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
 from fzdask.errors import ConfigError, FormatError
 
-__all__ = ["BLOCKS", "FixedLength", "checked_sections", "packed"]
+__all__ = ["BLOCKS", "FixedLength", "check_planes", "checked_units", "packed"]
 
 BLOCKS = (16, 32, 64)
 APART = 4  # flag in the parameter byte
@@ -131,7 +131,14 @@ class FixedLength(ArrayStage):
     ) -> NDArray[Any]:
         stage = FixedLength(BLOCKS[params[0] & 3], bool(params[0] & APART))
         codes = np.empty(form.size, f"<u{form.dtype.itemsize}")
-        heads, present = checked_sections(stage, data, form, sections)
+        heads, present = checked_units(stage, form, sections)
+        every = 1 + stage.outlier
+        check_planes(
+            data,
+            fixed_length.planes_nbytes(
+                heads, heads.size - 1, every, stage.block, 8 * form.dtype.itemsize
+            ),
+        )
         if stage.vectors(codes.dtype):
             fixed_length.unpack_vectors(data.ctypes.data, data.size, heads, present, codes)
         else:
@@ -175,10 +182,10 @@ def packed(params: bytes, room: Room, at: int, used: int) -> Encoded:
     return Encoded(room.planes[:at], params, sections)
 
 
-def checked_sections(
-    stage: FixedLength, data: NDArray[Any], form: Form, sections: dict[str, NDArray[np.uint8]]
+def checked_units(
+    stage: FixedLength, form: Form, sections: dict[str, NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Width classes and present units, which fit each other, the planes and the form.
+    """Width classes and present units, which fit each other and the form.
 
     Copies, since an array that may not be written to is another type, for which kernels are
     compiled again; and the classes need alignment, and one more that a kernel may look at.
@@ -197,11 +204,14 @@ def checked_sections(
         raise FormatError(f"fzdask stream: fixed_length: not {stored} units of widths; damaged.")
     heads = np.zeros(every * stored + 1, np.uint16)
     heads[:-1].view(np.uint8)[:] = widths
-    bits = 8 * form.dtype.itemsize
-    nbytes = fixed_length.planes_nbytes(heads, every * stored, every, stage.block, bits)
+    return heads, present
+
+
+def check_planes(data: NDArray[Any], nbytes: int) -> None:
+    """Refuse planes that are not as many bytes as the widths ask for (-1: many more)."""
     if nbytes != data.size:
+        wanted = nbytes if nbytes >= 0 else "more"
         raise FormatError(
-            f"fzdask stream: fixed_length with {data.size} bytes of planes instead of {nbytes}; "
+            f"fzdask stream: fixed_length with {data.size} bytes of planes instead of {wanted}; "
             "it is damaged."
         )
-    return heads, present

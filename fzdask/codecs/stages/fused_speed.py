@@ -13,7 +13,13 @@ from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
 from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
-from fzdask.codecs.stages.fixed_length import FixedLength, Room, checked_sections, packed
+from fzdask.codecs.stages.fixed_length import (
+    FixedLength,
+    Room,
+    check_planes,
+    checked_units,
+    packed,
+)
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.lorenzo import Lorenzo, axes_geometry
 from fzdask.codecs.stages.quantize import (
@@ -88,13 +94,14 @@ class QuantizeToFixedLength(Fusion):
         form = forms[0]
         if forms[1].dtype.itemsize != WIDTH or params[3] != FixedLength().params:
             return _decode_apart(stages, data, forms, params, sections, known)
-        heads, present = checked_sections(FixedLength(), data, forms[3], sections[3])
+        heads, present = checked_units(FixedLength(), forms[3], sections[3])
         strides, spans = axes_geometry(form.shape, params[1][0])
         out = room_for_values(form.size, form, known)
-        fused_speed.decode(
+        nbytes = fused_speed.decode(
             address(data), data.size, heads, present, steps(form.bound)[0], strides, spans,
             *buffers_of(strides, spans), out,
         )  # fmt: skip
+        check_planes(data, nbytes)
         return with_outliers(out, form, sections[0])
 
 

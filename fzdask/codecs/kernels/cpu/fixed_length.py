@@ -52,10 +52,16 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a):
     """Undo :func:`pack_units`.
 
     ``planes``: the address of the planes; the place from which on they are read elsewhere,
-    since a vector could run over their end; the address that they have there.
+    since a vector could run over their end; the address that they have there; and their end.
+    The bytes are -1 where a unit would begin behind that; they are otherwise those that the widths
+    ask for, which may be more than there are.
     """
     for k in range(count):
-        source = planes[0] if at < planes[1] else planes[2]
+        source = planes[0]
+        if at >= planes[1]:
+            if at > planes[3]:
+                return np.int64(-1), used
+            source = planes[2]
         place = first + k
         head = np.int64(0)
         if (present[place >> 3] >> (place & 7)) & 1:
@@ -104,7 +110,7 @@ def with_slack(address, nbytes, ends):
     some = min(nbytes, np.int64(SLACK))
     start = nbytes - some
     copy_bytes(address + start, ends.ctypes.data, some)
-    return address, np.int64(start), np.int64(ends.ctypes.data) - start
+    return address, np.int64(start), np.int64(ends.ctypes.data) - start, np.int64(nbytes)
 
 
 @njit(nogil=True, cache=True)
@@ -144,23 +150,9 @@ def stored_units(present):
 
 
 @njit(nogil=True, cache=True)
-def _nibbles(h):
-    """Sum of the four nibbles of 16 bits."""
-    pairs = (h & 0x0F0F) + ((h >> 4) & 0x0F0F)
-    return (pairs & 0xFF) + (pairs >> 8)
-
-
-@njit(nogil=True, cache=True)
 def planes_nbytes(heads, count, every, block, bits):
     """Bytes of the planes of blocks with these width classes, in every so many-th entry."""
     total = np.int64(0)
-    if bits == 32 and every == 1:  # four classes c at once: c, and 7 (c - 12) - 4 more above 12
-        for i in range(count):
-            h = np.int64(heads[i])
-            large = (h >> 3) & (h >> 2) & ((h >> 1) | h) & 0x1111
-            above = h & (3 * large)
-            total += _nibbles(h) + 7 * _nibbles(above) - 4 * _nibbles(large)
-        return total * (block // 8)
     for i in range(0, count, every):
         h = np.int64(heads[i])
         for k in range(4):

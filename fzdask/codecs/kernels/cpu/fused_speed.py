@@ -71,7 +71,11 @@ def decode(
     walk,
     out,
 ):
-    """Undo :func:`encode` of planes at an address, outliers apart; the sections were checked."""
+    """Undo :func:`encode` of planes at an address, outliers apart; the bytes that they should be.
+
+    The sections were checked, but not that the widths fit the planes: where the result is not
+    ``nbytes`` they do not, and there is anything in ``out``.
+    """
     n = out.size
     ends = np.zeros(2 * SLACK, np.uint8)
     planes = with_slack(address, nbytes, ends)
@@ -85,6 +89,8 @@ def decode(
             planes, at, heads, used, present, pos // UNIT, units, False,
             tiles.ctypes.data + 4 * HALO,
         )  # fmt: skip
+        if at < 0:
+            return at
         last = n - pos < TILE + LANES
         target = rest.ctypes.data if last else out.ctypes.data + out.itemsize * pos
         tile_differences.inverse(
@@ -94,3 +100,4 @@ def decode(
         if last:
             for i in range(m):
                 out[pos + i] = rest[i]
+    return at

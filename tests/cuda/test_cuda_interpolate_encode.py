@@ -149,6 +149,26 @@ def test_differences_where_they_are_smaller(device, few):
     assert check(device, random.integers(0, 50, 900), {"abs": 0})[0][0] == DIFFERENCES
 
 
+@pytest.mark.parametrize("left", [1, 1 << 16])
+def test_differences_in_another_order_are_the_cpus(device, monkeypatch, left):
+    monkeypatch.setattr(interpolate_attempt, "FEW", left)
+    random = np.random.default_rng(2)
+    x = random.integers(0, 90, (40, 9, 11))
+    x[:, random.random((9, 11)) < 0.75] = 9
+    assert check(device, x.astype("f4").repeat(2, 0), {"abs": 1})[0][3:] == b"\0"
+    for dtype in ("f4", "f8", "i4"):
+        params, _ = check(device, x.astype(dtype), {"abs": 1}, "lorenzo")
+        assert params[3:] == b"\0"
+        for behind in ("huffman", "lorenzo | zigzag"):
+            chain = f"interpolate(predictor=lorenzo) | {behind}"
+            options = {"abs": 1, "preserve": [3], "pipeline": chain}
+            stream = fzdask.compress(x.astype(dtype), **options)
+            there = device.upload(x.astype(dtype))
+            assert encode_device(there, CodecConfig.from_mapping(options), device) == stream
+            back = device.download(decode_device(stream, device))
+            assert back.tobytes() == fzdask.decompress(stream).tobytes()
+
+
 def test_streams_are_the_cpus(device, few):
     cases = [
         *fixtures().values(),

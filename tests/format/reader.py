@@ -118,14 +118,16 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         has_exact = (0, 3) in header.sections
         sides = [logarithm[1] & 4, logarithm[1] & 16, has_exact, has_exact]
         expected |= {(0, number) for number, there in enumerate(sides, 1) if there}
-    given_by = chain[first].parameters
+    given_by, stored = chain[first].parameters, memory_shape
     levels = chain[first].number == INTERPOLATE and given_by == b"\x01"
     if levels:
         expected |= {(first, 3)}
         given_by = b"\x04"
     elif chain[first].number == INTERPOLATE:
-        require(len(given_by) == 3 and given_by[0] == 0, "an unknown way of prediction")
-        given_by, differenced = given_by[1:2], given_by[2]
+        require(len(given_by) in (3, 4) and given_by[0] == 0, "an unknown way of prediction")
+        stored = reader_interpolate.stored_shape(memory_shape, given_by[3:])
+        require(stored is not None, "another axis innermost that is not there")
+        given_by, differenced, innermost = given_by[1:2], given_by[2], given_by[3:]
     header.check(expected, count)
 
     require(given_by in (b"\x04", b"\x08"), "a lattice of 4 or 8 bytes")
@@ -140,7 +142,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
         lattice = np.frombuffer(data, lattice_type)
     for stage in chain[first + 1 :]:
-        lattice = unlorenzo(lattice, memory_shape, stage.parameters[0])
+        lattice = unlorenzo(lattice, stored, stage.parameters[0])
 
     if levels:
         factor = 0.7071067 if header.dtype.kind == "c" else 1.0
@@ -152,6 +154,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
             raise MalformedError(f"interpolate: {misfit}") from misfit
     else:
         if chain[first].number == INTERPOLATE:
+            lattice = reader_interpolate.in_array_order(lattice, stored, innermost)
             lattice = unlorenzo(lattice, memory_shape, differenced)
         values = dequantize(lattice, given, bound, header.dtype.kind == "c")
     if has_outliers:

@@ -118,11 +118,14 @@ BYTES = Form((-1,), np.dtype(np.uint8))
 
 
 def lattice_form(place: Place) -> Form:
-    number = place.parameters[0]
+    number, shape = place.parameters[0], place.form.shape
     if place.header.stages[place.index].number == INTERPOLATE:
+        if number == 0:
+            shape = reader_interpolate.stored_shape(shape, place.parameters[3:])
+            need(shape is not None, "another axis innermost that is not there")
         number = place.parameters[1] if number == 0 else 4
     need(number in (4, 8), "a lattice of 4 or 8 bytes")
-    return Form(place.form.shape, np.dtype(f"<i{number}"))
+    return Form(shape, np.dtype(f"<i{number}"))
 
 
 def code_form(place: Place) -> Form:
@@ -167,6 +170,9 @@ def dequantize(data: np.ndarray, place: Place) -> np.ndarray:
 def uninterpolate(data: np.ndarray, place: Place) -> np.ndarray:
     form = place.form
     if place.parameters[0] == 0:
+        innermost = place.parameters[3:]
+        stored = reader_interpolate.stored_shape(form.shape, innermost)
+        data = reader_interpolate.in_array_order(data, stored, innermost)
         data = reader.unlorenzo(data, form.shape, place.parameters[2])
         return dequantize(data, place)
     levels = place.sides.get(3, b"")

@@ -47,6 +47,26 @@ def grid_of(shape: tuple[int, ...]) -> tuple[list[int], list[int], int]:
     return [1] * (4 - len(sides)) + sides, before, moved
 
 
+def stored_shape(shape: tuple[int, ...], innermost: bytes) -> tuple[int, ...] | None:
+    """Shape in which differences are stored, given the fourth byte or none; None if it is wrong."""
+    if not innermost:
+        return shape
+    sides = [n for n in shape if n != 1]
+    while len(sides) > 4:
+        sides = [sides[0] * sides[1], *sides[2:]]
+    axis = innermost[0]
+    if len(innermost) > 1 or axis + 1 >= len(sides):
+        return None
+    return (*sides[:axis], *sides[axis + 1 :], sides[axis])
+
+
+def in_array_order(data: np.ndarray, stored: tuple[int, ...], innermost: bytes) -> np.ndarray:
+    """The differences in the order of the array."""
+    if not innermost:
+        return data
+    return np.moveaxis(data.reshape(stored), -1, innermost[0]).reshape(-1)
+
+
 def read_levels(data: bytes, grid: list[int]) -> list[Level]:
     """The records of `levels`, finest first."""
     levels: list[Level] = []

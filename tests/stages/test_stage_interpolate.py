@@ -11,10 +11,12 @@ import fzdask
 from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cpu import interpolate_splines as splines
 from fzdask.codecs.stages.base import Form, Job, Known
+from fzdask.codecs.stages.huffman import Huffman
 from fzdask.codecs.stages.interpolate import DIFFERENCES, LEVELS, Interpolate
 from fzdask.codecs.stages.interpolate_levels import layout_of, pack_levels, unpack_levels
-from fzdask.codecs.stages.lorenzo import Lorenzo
+from fzdask.codecs.stages.lorenzo import Lorenzo, folded_shape
 from fzdask.codecs.stages.quantize import Quantize
+from fzdask.codecs.stages.zstd import Zstd
 from fzdask.errors import ConfigError, FormatError
 
 NONE = np.zeros(0, np.uint8)
@@ -161,6 +163,88 @@ def test_differences_are_those_of_quantize_and_lorenzo(dtype):
     np.testing.assert_array_equal(
         decoded(form, got), Quantize().decode(lattice.data, form, lattice.params, {}, Known())
     )
+
+
+def quiet_map(shape, dtype="f4", axis=0):
+    """Noise at a quarter of the places of a map, at all times along an axis; 9 elsewhere."""
+    random = np.random.default_rng(7)
+    x = random.integers(0, 90, shape).astype(dtype)
+    still = random.random([n for k, n in enumerate(shape) if k != axis]) < 0.75
+    np.moveaxis(x, axis, -1)[still] = 9
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((60, 50), 0), ((40, 9, 11), 0), ((7, 60, 9), 1), ((3, 5, 80, 9), 2), ((2, 3, 90, 7, 5), 2)],
+)
+def test_differences_are_stored_along_the_axis_where_they_repeat(dtype, shape, axis):
+    x = quiet_map(shape, dtype, axis)
+    if dtype == "f4":
+        x[1:3, 1:3] = np.nan
+        x[0, 0] = -0.0
+    folded = folded_shape(shape)
+    innermost = axis - (len(shape) - len(folded))
+    form, got = encoded(x, 1.0, predictor="lorenzo")
+    assert got.params[3:] == bytes([innermost])
+    after = Interpolate().form_after(form, got.params)
+    assert after.shape == np.moveaxis(np.empty(folded, "?"), innermost, -1).shape
+    own = np.ascontiguousarray(np.moveaxis(got.data.reshape(after.shape), -1, innermost))
+    again = Interpolate().decode(own.reshape(-1), form, got.params[:3], sides(got), Known())
+    back = decoded(form, got)
+    bits = f"u{x.itemsize}"
+    np.testing.assert_array_equal(back.view(bits), again.view(bits))
+    assert_guarantee(x, back.reshape(shape), 1.0)
+    lattice = Quantize().encode(x.reshape(-1), form, job_of(x.reshape(-1)))
+    axes = tuple(k for k in range(len(folded)) if got.params[2] >> k & 1)
+    middle = Quantize().form_after(form, lattice.params)
+    residual = Lorenzo(axes=axes).encode(lattice.data, middle, job_of(x.reshape(-1)))
+    np.testing.assert_array_equal(own.reshape(-1), residual.data)
+
+
+def test_the_order_stays_where_another_saves_next_to_nothing():
+    random = np.random.default_rng(8)
+    sparse = np.zeros((64, 40, 41), "f4")
+    sparse.reshape(-1)[random.choice(sparse.size, 30, replace=False)] = 50
+    for x in (random.integers(0, 9, (30, 40, 5)).astype("f4"), sparse, quiet_map((12, 90), axis=1)):
+        form, got = encoded(x, 0.5, predictor="lorenzo")
+        assert len(got.params) == 3
+        assert_guarantee(x, decoded(form, got).reshape(x.shape), 0.5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_stages_behind_a_new_order_see_its_shape(order):
+    x = np.asarray(quiet_map((40, 9, 11), axis=0 if order == "C" else 2), order=order)
+    for behind in ("lorenzo | huffman", "difference(axis=0) | huffman", "rans", "context_mixing"):
+        stream = fzdask.compress(x, abs=0.5, pipeline=f"interpolate | {behind}")
+        assert_guarantee(x, fzdask.decompress(stream), 0.5)
+    half = x.astype("f2")
+    assert_guarantee(half, fzdask.decompress(fzdask.compress(half, abs=1, pipeline="quality")), 1)
+    pairs = x.astype("f4") * np.array(1 + 2j, "c8")
+    stream = fzdask.compress(pairs, abs=0.5, pipeline="interpolate | difference(axis=0) | huffman")
+    assert np.abs(fzdask.decompress(stream).astype("c16") - pairs).max() <= 0.5
+
+
+def test_a_new_order_saves_bytes():
+    x = quiet_map((40, 19, 21))
+    form, got = encoded(x, 0.5, predictor="lorenzo")
+    own = np.ascontiguousarray(np.moveaxis(got.data.reshape(19, 21, 40), -1, 0)).reshape(-1)
+    sizes = []
+    for data in (got.data, own):
+        coded = Huffman().encode(data, form, job_of(data.astype("f4")))
+        sizes.append(len(bytes(Zstd().compress(coded.data) or coded.data)))
+    assert sizes[0] < 0.8 * sizes[1]
+
+
+def test_parameters_of_an_order_that_is_none_are_refused():
+    form = Form((4, 1, 6), np.dtype("f4"), 1.0)
+    assert Interpolate().form_after(form, bytes([0, 4, 3, 0])).shape == (6, 4)
+    for wrong in (bytes([0, 4, 3, 1]), bytes([0, 4, 3, 255]), bytes([0, 4, 3, 0, 0])):
+        with pytest.raises(FormatError):
+            Interpolate().form_after(form, wrong)
+    with pytest.raises(FormatError):
+        Interpolate().form_after(Form((9,), np.dtype("f4"), 1.0), bytes([0, 4, 1, 0]))
 
 
 def test_what_32_bits_do_not_hold_is_differenced():

@@ -32,7 +32,7 @@ from fzdask.codecs.kernels.cuda.outliers import take_outliers
 from fzdask.codecs.stages.base import Form, Job
 from fzdask.codecs.stages.interpolate_levels import Attempt, Layout, pack_levels
 
-__all__ = ["FEW", "DeviceAttempt", "FewAttempt", "flat_source", "user_strides"]
+__all__ = ["FEW", "DeviceAttempt", "FewAttempt", "arranged", "flat_source", "user_strides"]
 
 FEW = 1 << 16
 """Grids of at most so many values are encoded on the host."""
@@ -56,7 +56,7 @@ class DeviceAttempt(Attempt):
         self.special = kernels.find_special(self.device, self.masked, job.forced)
         if self.special is not None:
             self.masked = kernels.mask_special(self.device, self.masked, self.special)
-        self.x = _arranged(xp, self.layout, self.masked)
+        self.x = arranged(xp, self.layout, self.masked)
         self.codes = self.device.empty(self.x.size, np.int32)
         self.decoded = self.device.empty(self.x.size, self.x.dtype)
 
@@ -278,8 +278,8 @@ def _size(grid: NDArray[np.int64]) -> int:
     return math.prod(grid.tolist())
 
 
-def _arranged(xp: Any, layout: Layout, flat: Any) -> Any:
-    """The elements of an array in the order in which they are interpolated."""
+def arranged(xp: Any, layout: Layout, flat: Any) -> Any:
+    """The elements of an array in the order of a layout."""
     if layout.moved < 0:
         return flat
     return xp.ascontiguousarray(xp.moveaxis(flat.reshape(layout.folded), layout.moved, -1)).ravel()

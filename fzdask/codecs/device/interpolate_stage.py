@@ -16,7 +16,12 @@ from fzdask.codecs.device.default_stages import (
     geometry,
     put_back,
 )
-from fzdask.codecs.device.interpolate_attempt import DeviceAttempt, FewAttempt, flat_source
+from fzdask.codecs.device.interpolate_attempt import (
+    DeviceAttempt,
+    FewAttempt,
+    arranged,
+    flat_source,
+)
 from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cuda import interpolate, lorenzo
 from fzdask.codecs.kernels.cuda.device import Device
@@ -29,6 +34,7 @@ from fzdask.codecs.stages.interpolate import (
     Interpolate,
     check_bound,
     difference_bits,
+    stored_order,
     subset_of,
 )
 from fzdask.codecs.stages.interpolate_levels import (
@@ -71,8 +77,10 @@ class InterpolateOnDevice(DeviceStage):
     ) -> Any:
         if params[0] == DIFFERENCES:
             sides = {k: v for k, v in sections.items() if k != "levels"}
-            if fuses(Quantize(), Lorenzo(), form, params[2:]):
-                return decode_fused(device, data, form, params[2:], sides)
+            order = stored_order(form, params)
+            data = data if order is None else _restored(device.xp, order, data)
+            if fuses(Quantize(), Lorenzo(), form, params[2:3]):
+                return decode_fused(device, data, form, params[2:3], sides)
             lorenzo.undo_difference(device, data, *geometry(form, params[2]))
             return QuantizeOnDevice().decode(device, None, data, form, params[1:2], sides, known)
         check_bound(form)
@@ -109,6 +117,13 @@ class DeviceChunk(Chunk):
         out = lorenzo.difference(self.device, lattice.data, *geometry(self.form, subset))
         return Encoded(out, bytes([DIFFERENCES, lattice.params[0], subset]), lattice.sections)
 
+    def pieces(self, array: Any, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        there = self.device.upload(starts)[..., None] + self.device.xp.arange(length)
+        return self.device.download(array[there]).astype(np.int64)
+
+    def arranged(self, array: Any, order: Layout) -> Any:
+        return arranged(self.device.xp, order, array)
+
 
 class FewChunk(DeviceChunk):
     """An array of few values: it is looked at, and interpolated, on the host."""
@@ -144,7 +159,7 @@ def _decode(device: Device, codes: Any, form: Form, packed: bytes) -> Any:
 
 
 def _restored(xp: Any, layout: Layout, flat: Any) -> Any:
-    """Elements in the order of the array, from that in which they are interpolated."""
+    """Elements in the order of the array, from that of a layout."""
     if layout.moved < 0:
         return flat
     shape = [n for k, n in enumerate(layout.folded) if k != layout.moved]

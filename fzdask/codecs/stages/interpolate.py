@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import difference, outliers
 from fzdask.codecs.kernels.cpu import interpolate_tuning as tuning
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
-from fzdask.codecs.stages.interpolate_levels import Attempt, cell_widths, decode_levels, is_whole
+from fzdask.codecs.stages.interpolate_levels import (
+    Attempt,
+    Layout,
+    cell_widths,
+    decode_levels,
+    is_whole,
+)
+from fzdask.codecs.stages.interpolate_order import choose_innermost, order_of
 from fzdask.codecs.stages.lorenzo import axes_geometry, choose_axes, folded_shape
 from fzdask.codecs.stages.quantize import (
     LIMITS,
@@ -41,8 +49,9 @@ class Interpolate(ArrayStage):
     narrower the cells of coarse levels are, are chosen on samples of the chunk. Fields that
     interpolate badly (particles, ensembles, sharp interfaces) are coded as Lorenzo differences
     where their estimated size is smaller, and so are halves, and numbers so large beside the
-    bound that codes would not fit 32 bits. Encoding the decoded array again may make other
-    choices, and so move values once more within the bound.
+    bound that codes would not fit 32 bits. Differences are stored with the axis innermost along
+    which a sample of them repeats most (time, where a map hardly changes), if that pays. Encoding
+    the decoded array again may make other choices, and so move values once more within the bound.
 
     Parameters
     ----------
@@ -54,9 +63,12 @@ class Interpolate(ArrayStage):
     ------
     Parameters: the way of prediction (1 byte). 0: Lorenzo differences; the lattice's width in
     bytes and the axes follow, as the parameters of ``quantize`` and ``lorenzo`` of order 1; main
-    output, outliers and bound are those of that pair. 1: interpolation; the main output is a code
-    of int32 for each value. Side sections 1 ``outlier_runs`` and 2 ``outliers``, both or neither,
-    as of ``quantize``, of the array in its own order; 3 ``levels``.
+    output, outliers and bound are those of that pair. A fourth byte, where there is one, is a
+    folded axis (numbered as in ``lorenzo``) but the last: the main output is then in C order of the
+    folded shape with this axis put last, and that is the shape which stages behind this one see.
+    1: interpolation; the main output is a code of int32 for each value. Side sections 1
+    ``outlier_runs`` and 2 ``outliers``, both or neither, as of ``quantize``, of the array in its
+    own order; 3 ``levels``.
 
     Grid. Axes of length 1 are left out, of more than four the leading ones are folded into one.
     If two or more are left and the last is shorter than 16 and shorter than another, the longest
@@ -128,13 +140,13 @@ class Interpolate(ArrayStage):
     def encode_chunk(self, chunk: Chunk) -> Encoded:
         """Choose the way to predict and encode, whatever device does the work."""
         if self.predictor == "lorenzo" or not _interpolates(chunk.data, chunk.form, chunk.job):
-            return chunk.differences(chunk.subset(chunk.data))
+            return in_best_order(chunk, chunk.differences(chunk.subset(chunk.data)))
         attempt = chunk.attempt()
         if self.predictor == "auto":
             subset = chunk.subset(attempt.masked)
             bits = chunk.difference_bits(attempt.masked, subset)
             if bits < attempt.encode_coarse(bits):
-                return chunk.differences(subset)
+                return in_best_order(chunk, chunk.differences(subset))
         else:
             attempt.encode_coarse(2**62)
         codes, sections = attempt.finish(chunk.job)
@@ -142,21 +154,25 @@ class Interpolate(ArrayStage):
 
     def form_after(self, form: Form, params: bytes) -> Form:
         way = params[0] if params else -1
+        shape = form.shape
         if way == LEVELS:
             check_params(Interpolate, params, 1)
             fits = form.dtype.kind in "iu" or (form.dtype.kind == "f" and form.dtype.itemsize > 2)
             width = 4
         else:
-            check_params(Interpolate, params, 3)
+            check_params(Interpolate, params, 4 if len(params) > 3 else 3)
             width = params[1]
-            axes = len(folded_shape(form.shape))
-            fits = way == DIFFERENCES and width in LIMITS and not params[2] >> axes
+            folded = folded_shape(form.shape)
+            fits = way == DIFFERENCES and width in LIMITS and not params[2] >> len(folded)
+            if len(params) > 3:
+                fits = fits and params[3] < len(folded) - 1
+                shape = order_of(folded, params[3]).grid if fits else shape
         if not fits or form.dtype.kind not in "fiu" or form.dtype.itemsize > 8:
             raise FormatError(
                 f"fzdask stream: interpolate with parameters {params.hex()} for {form.dtype} of "
                 f"shape {form.shape}; the stream is damaged."
             )
-        return Form(form.shape, np.dtype(f"<i{width}"))
+        return Form(shape, np.dtype(f"<i{width}"))
 
     def decode(
         self,
@@ -167,6 +183,8 @@ class Interpolate(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         if params[0] == DIFFERENCES:
+            order = stored_order(form, params)
+            data = data if order is None else order.restored(data)
             return _decode_differences(data, form, params, sections)
         check_bound(form)
         levels = sections.get("levels", np.zeros(0, np.uint8))
@@ -203,6 +221,39 @@ class Chunk:
     def differences(self, subset: int) -> Encoded:
         """The array as Lorenzo differences along these axes."""
         return _encode_differences(self.data, self.form, self.job, subset)
+
+    def pieces(self, array: Any, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """So many neighbours from each start on in a flat array of integers; on the host."""
+        pieces: NDArray[Any] = sliding_window_view(array, length)[starts]
+        return pieces.astype(np.int64)
+
+    def arranged(self, array: Any, order: Layout) -> Any:
+        """The elements of a flat array in another order."""
+        return order.arranged(array)
+
+
+def in_best_order(chunk: Chunk, encoded: Encoded) -> Encoded:
+    """Differences with the axis innermost along which they repeat most, if that pays."""
+    folded = folded_shape(chunk.form.shape)
+
+    def take(starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        return chunk.pieces(encoded.data, starts, length)
+
+    innermost = choose_innermost(take, folded)
+    if innermost >= len(folded) - 1:
+        return encoded
+    order = order_of(folded, innermost)
+    job = chunk.job
+    if job.forced.size:
+        job.forced = chunk.arranged(job.forced, order)
+    job.order, job.pairs, job.sample = "C", False, None  # stages behind see another shape
+    params = encoded.params + bytes([innermost])
+    return Encoded(chunk.arranged(encoded.data, order), params, encoded.sections)
+
+
+def stored_order(form: Form, params: bytes) -> Layout | None:
+    """The order in which differences are stored, if it is not the array's own."""
+    return order_of(folded_shape(form.shape), params[3]) if len(params) > 3 else None
 
 
 def outliers_back(out: NDArray[Any], sections: dict[str, NDArray[np.uint8]]) -> None:

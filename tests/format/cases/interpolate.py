@@ -1,4 +1,4 @@
-"""Fixtures of ``interpolate``: levels in one to four axes, outliers, integers, differences."""
+"""Fixtures of ``interpolate``: one to four axes, outliers, integers, differences in any order."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def fixtures() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
     holes[::5, ::7] = -0.0
     steep = (np.arange(900).reshape(30, 30) ** 2 % 3001 - 1500).astype("i2")
     noise = (raw_bits(600, 5) % np.uint64(999)).astype("f8")
+    quiet = (raw_bits(48 * 5 * 8, 6) % np.uint64(41)).astype("f4").reshape(48, 5, 8)
+    quiet[:, raw_bits(40, 7).reshape(5, 8) % np.uint64(4) > 0] = 9  # most places never change
     auto = {"pipeline": "interpolate | huffman"}
     return {
         "interpolate": (smooth((9, 11, 20), 1).astype("f4"), {"abs": 1 / 32, **PIPELINE}),
@@ -35,4 +37,9 @@ def fixtures() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
         "interpolate-four-axes": (smooth((4, 5, 6, 3), 4), {"abs": 1 / 16, **PIPELINE}),
         "interpolate-integers": (steep, {"abs": 3, **PIPELINE}),
         "interpolate-differences": (noise, {"abs": 1 / 2, **auto}),
+        "interpolate-differences-time-last": (quiet, {"abs": 1 / 2, **auto}),
+        "interpolate-differences-reordered-then-lorenzo": (
+            quiet.reshape(2, 24, 5, 1, 8).astype("f8"),
+            {"abs": 1 / 2, "pipeline": "interpolate | lorenzo | huffman"},
+        ),
     }

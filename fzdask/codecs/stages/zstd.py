@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numcodecs import zstd
+import zstandard
 from numpy.typing import NDArray
 
+from fzdask.codecs.kernels.cpu import histogram
 from fzdask.codecs.stages.base import ByteStage
 from fzdask.errors import ConfigError, FormatError
 
@@ -54,18 +56,20 @@ class Zstd(ByteStage):
     def compress(self, data: NDArray[np.uint8]) -> bytes | None:
         if data.size < TINY or not self._promising(data):
             return None
-        packed: bytes = zstd.compress(data, self.level)
+        packed: bytes = _contexts.compressor(self.level).compress(data.data)
         return packed if len(packed) < (1 - self.least) * data.size else None
 
     def _promising(self, data: NDArray[np.uint8]) -> bool:
         """Whether it is worth compressing: told from its byte counts, or from a sixteenth."""
         if data.size <= SMALL:
-            counts = np.bincount(data, minlength=256)
             uniform = data.size * data.size // 256 + 2 * data.size
-            return int(counts @ counts) > _collisions(self.least) * uniform
+            place = data.__array_interface__["data"][0]
+            found: int = histogram.collisions(place, data.size)
+            return found > _collisions(self.least) * uniform
         pieces = data[: data.size // PIECE * PIECE].reshape(-1, PIECE)[::16]
         sample = np.ascontiguousarray(pieces)
-        return len(zstd.compress(sample, self.level)) < (1 - self.least) * sample.size
+        packed = _contexts.compressor(self.level).compress(sample.data)
+        return len(packed) < (1 - self.least) * sample.size
 
     def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
         if _content_size(data) != nbytes:
@@ -78,10 +82,31 @@ class Zstd(ByteStage):
         self.check(data, nbytes)
         out = np.empty(nbytes, np.uint8)
         try:
-            zstd.decompress(data, out)
-        except (RuntimeError, ValueError) as error:
+            with _contexts.decompressor.stream_reader(data.data) as reader:
+                read = reader.readinto(out.data)
+        except zstandard.ZstdError as error:
             raise FormatError(f"fzdask stream: zstd cannot decode a section: {error}") from error
+        if read != nbytes:
+            raise FormatError(
+                f"fzdask stream: a zstd frame gives {read} bytes, not {nbytes}; it is damaged."
+            )
         return out
+
+
+class _Contexts(threading.local):
+    """What zstd works with, kept by each thread: making it anew takes longer than a few KiB."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self._compressors: dict[int, zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
+        if level not in self._compressors:
+            self._compressors[level] = zstandard.ZstdCompressor(level=level)
+        return self._compressors[level]
+
+
+_contexts = _Contexts()
 
 
 def _collisions(least: float) -> float:

@@ -1,9 +1,32 @@
 """Histograms of whole numbers: dense over an interval, the most frequent, the distinct ones."""
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
+
+from fzdask.codecs.kernels.cpu.vectors import I8, I64, step
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd (Knuth 1998, multiplicative hash)
+
+
+def _reading(kind):
+    def build(b, address):
+        value = b.load(b.inttoptr(address, kind.as_pointer()), align=1)
+        return value if kind is I64 else b.zext(value, I64)
+
+    return step(build, types.uint64, types.int64)
+
+
+@intrinsic
+def read_1(typingctx, address):
+    """A byte at an address."""
+    return _reading(I8)
+
+
+@intrinsic
+def read_8(typingctx, address):
+    """Eight bytes at an address."""
+    return _reading(I64)
 
 
 @njit(nogil=True, cache=True)
@@ -18,6 +41,35 @@ def dense(values, low, counts):
         else:
             outside += 1
     return outside
+
+
+@njit(nogil=True, cache=True)
+def collisions(address, nbytes):
+    """Sum of the squares of how often each byte occurs in some KiB of bytes at an address.
+
+    (An array that may not be written to would be another type, and compiled again.)
+    """
+    counts = np.zeros((4, 256), np.uint32)  # in turn: equal neighbours do not wait for each other
+    c0, c1, c2, c3 = counts[0], counts[1], counts[2], counts[3]
+    main = nbytes - nbytes % 8
+    byte, one = np.uint64(255), np.uint32(1)
+    for k in range(0, main, 8):
+        eight = read_8(address + k)
+        c0[eight & byte] += one
+        c1[(eight >> np.uint64(8)) & byte] += one
+        c2[(eight >> np.uint64(16)) & byte] += one
+        c3[(eight >> np.uint64(24)) & byte] += one
+        c0[(eight >> np.uint64(32)) & byte] += one
+        c1[(eight >> np.uint64(40)) & byte] += one
+        c2[(eight >> np.uint64(48)) & byte] += one
+        c3[eight >> np.uint64(56)] += one
+    for k in range(main, nbytes):
+        c0[read_1(address + k)] += one
+    total = np.int64(0)
+    for s in range(256):
+        c = np.int64(c0[s]) + np.int64(c1[s]) + np.int64(c2[s]) + np.int64(c3[s])
+        total += c * c
+    return total
 
 
 @njit(nogil=True, cache=True)

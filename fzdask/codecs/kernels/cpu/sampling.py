@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from fzdask.codecs.kernels.cpu.sampling_steps import corners_f4, corners_f8
 from fzdask.codecs.kernels.cpu.symbols import (
     ALPHABET,
     DIRECT,
@@ -57,23 +58,61 @@ def _sample_places(n, shape, strides, places):
     """
     samples = places.size
     random = np.uint64(1)
-    first = np.int64(0)  # k * n // samples
+    start = np.int64(0)  # k * n // samples
     share, part = n // samples, n % samples
     carried = np.int64(0)
+    rest = np.empty(samples, np.int64)
+    room = np.empty(samples, np.int64)
     for k in range(samples):
         random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         carried += part
         full = np.int64(carried >= samples)
         carried -= samples * full
-        pos = first + np.int64((random >> np.uint64(33)) % np.uint64(max(share + full, 1)))
-        first += share + full
-        rest = pos
-        for a in range(shape.size - 1):
-            c = np.int64(np.uint64(rest) // np.uint64(strides[a]))
-            rest -= c * strides[a]
-            if c == 0:
-                pos += strides[a]
-        places[k] = pos + np.int64(rest == 0)
+        rest[k] = np.int64(random >> np.uint64(33))
+        places[k] = start
+        room[k] = max(share + full, 1)
+        start += share + full
+    # Loops of their own, which the compiler makes vectors of.
+    for k in range(samples):
+        draw, by = rest[k], room[k]
+        places[k] += draw - by * _quotient(draw, by, 1.0 / by)
+        rest[k] = places[k]
+    for a in range(shape.size - 1):
+        stride = strides[a]
+        inverse = 1.0 / stride
+        for k in range(samples):
+            c = _quotient(rest[k], stride, inverse)
+            rest[k] -= c * stride
+            places[k] += stride * np.int64(c == 0)
+    for k in range(samples):
+        places[k] += np.int64(rest[k] == 0)
+
+
+@njit(nogil=True, cache=True)
+def _quotient(value, by, inverse):
+    """``value // by`` of a value below 2**51; quicker than a division."""
+    c = np.int64(np.float64(value) * inverse)  # wrong by one at most
+    rest = value - c * by
+    return c - np.int64(rest < 0) + np.int64(rest >= by)
+
+
+@njit(nogil=True, cache=True)
+def _corners_of_lattice(x, place, nd, back, inv, limit, z):
+    """What :func:`~fzdask.codecs.kernels.cpu.sampling_steps.corners_f4` does, of integers."""
+    usable = True
+    for b in range(z.size):
+        r = np.rint(np.float64(x[place - back[b]]) * inv)
+        inside = np.abs(r) <= limit
+        usable &= inside
+        z[b] = np.uint64(np.int64(r if inside else 0.0))
+    for a in range(nd):
+        bit = 1 << a
+        for b in range(z.size):
+            if b & bit:
+                z[b] = z[b ^ bit] - z[b]
+    for b in range(z.size):
+        z[b] = zigzag(np.int64(z[b]))
+    return usable
 
 
 @njit(nogil=True, cache=True)
@@ -105,39 +144,33 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     places = np.empty(samples, np.int64)
     _sample_places(x.size, shape, strides, places)
     counts = np.zeros((subsets, ALPHABET), np.int32)
-    r = np.empty(subsets, np.float64)
-    q = np.empty(subsets, np.int64)
+    z = np.empty(subsets, np.uint64)
+    base, out, behind = np.int64(x.ctypes.data), np.int64(z.ctypes.data), back.ctypes.data
+    real = x.dtype.type(0.5) != 0  # a lattice has no halves
     taken = np.int64(0)
     top = np.int64(0)
     costs[:] = 0
     for k in range(samples):
-        usable = True
-        for b in range(subsets):
-            r[b] = np.rint(np.float64(x[np.uint64(places[k] - back[b])]) * inv)
-            usable &= np.abs(r[b]) <= limit
+        place = places[np.uint64(k)]
+        if real and x.itemsize == 4:
+            usable = corners_f4(nd, base, place, behind, inv, limit, out)
+        elif real:
+            usable = corners_f8(nd, base, place, behind, inv, limit, out)
+        else:
+            usable = _corners_of_lattice(x, place, nd, back, inv, limit, z)
         if forced.size > 0:
             for b in range(subsets):
-                usable &= forced[places[k] - back[b]] == 0
+                usable &= forced[place - back[b]] == 0
         if not usable:
             continue
         taken += 1
         for b in range(subsets):
-            q[b] = np.int64(r[b])
-        for a in range(nd):
-            bit = 1 << a
-            for b in range(subsets):
-                if b & bit:
-                    q[b] = q[b ^ bit] - q[b]
-        for b in range(subsets):
-            z = zigzag(q[b])
-            if z < DIRECT:
-                counts[b, z] += 1
-                top = max(top, np.int64(z))
-            else:
-                s = symbol_of(z)
-                counts[b, s] += 1
-                top = max(top, s)
+            s = np.int64(z[b])
+            if z[b] >= np.uint64(DIRECT):
+                s = symbol_of(z[b])
                 costs[b] += np.int64(extra_bits(s)) << _FRACTION
+            counts[b, s] += 1
+            top = max(top, s)
     if taken == 0:
         return
     whole = log2_fixed(taken)

@@ -26,6 +26,7 @@ __all__ = ["Pipeline", "Step"]
 # fixed part: a Huffman code with its raw bits takes 10 bytes and 4 of padding, a codebook 938.
 SECTION_NBYTES_PER_ELEMENT = 16
 SECTION_NBYTES = 1024
+MOST_ANSWERS = 64  # that a pipeline remembers
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Pipeline:
     @classmethod
     def from_entries(cls, entries: Sequence[StageEntry]) -> Pipeline:
         """The pipeline that a stream names (with default options, which decoding never needs)."""
-        return _of_stream(tuple((entry.code, entry.name) for entry in entries))
+        return _of_entries(tuple(entries))
 
     def __str__(self) -> str:
         return composition.to_text(self.stages, self.sections)
@@ -198,14 +199,38 @@ class Pipeline:
             results = [chain[at].encode(data, form, job)]
         sections: list[tuple[int, int, NDArray[np.uint8]]] = []
         for k, result in enumerate(results, at):
-            form = chain[k].form_after(form, result.params)
-            names = chain[k].section_names
-            for name, section in result.sections.items():
-                sections.append((k, names.index(name) + 1, np.frombuffer(section, np.uint8)))
+            if result.sections:
+                names = chain[k].section_names
+                for name, section in result.sections.items():
+                    sections.append((k, names.index(name) + 1, np.frombuffer(section, np.uint8)))
         data = results[-1].data
         if at + len(results) == len(chain):
             sections.append((len(chain) - 1, 0, data.view(np.uint8)))
-        return Step(data, form, [result.params for result in results], sections)
+        params = [result.params for result in results]
+        return Step(data, self._forms(at, form, params)[-1], params, sections)
+
+    def _forms(self, at: int, form: Form, params: Sequence[bytes]) -> tuple[Form, ...]:
+        """The forms from this place of the chain on, behind stages of these parameters.
+
+        They are kept, since chunks of one array have the same.
+        """
+        key = (at, form, *params)
+        known = self._known.get(key)
+        if known is None:
+            forms = [form]
+            for stage, given in zip(self.array_stages[at:], params, strict=False):
+                forms.append(stage.form_after(forms[-1], given))
+            known = tuple(forms)
+            _keep(self._known, key, known)
+        return known
+
+    @cached_property
+    def _known(self) -> dict[tuple[Any, ...], Any]:
+        """Answers of questions that chunks of one array ask again."""
+        return {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Pipeline, (self.stages, self.sections, self.fused)
 
     def most_steps(self, form: Form) -> int:
         """Most steps that encoding can take for an input of this form."""
@@ -214,8 +239,13 @@ class Pipeline:
 
     def stage_entries(self, params: Sequence[bytes]) -> tuple[StageEntry, ...]:
         """How a stream names the stages, given the parameters of the array stages."""
-        named = zip(self.array_stages, params, strict=True)
-        return (*(_entry(stage, given) for stage, given in named), *self._back_end_entries)
+        key = ("entries", *params)
+        known: tuple[StageEntry, ...] | None = self._known.get(key)
+        if known is None:
+            named = zip(self.array_stages, params, strict=True)
+            known = (*(_entry(stage, given) for stage, given in named), *self._back_end_entries)
+            _keep(self._known, key, known)
+        return known
 
     def wrap(
         self,
@@ -231,10 +261,13 @@ class Pipeline:
         ``compress``, that is called instead of the stages, and sections are what it takes and
         gives; they have a size.
         """
+        places = self._places_of(stage, number)
+        if not places:
+            return SectionEntry(stage, number, 0, (data.size,)), data
         sizes: list[int] = []
         applied = 0
         memory = books if isinstance(books, SharedBooks) else None
-        for k in self._places_of(stage, number):
+        for k in places:
             question = (stage, number, k)
             if memory is not None and memory.recall(question):
                 continue
@@ -270,9 +303,7 @@ class Pipeline:
         if any(entry.params for entry in stages[len(chain) :]):
             raise FormatError("fzdask stream: parameters of a back end, which has none; damaged.")
         params = [entry.params for entry in stages[: len(chain)]]
-        forms = [form]
-        for stage, given in zip(chain, params, strict=True):
-            forms.append(stage.form_after(forms[-1], given))
+        forms = self._forms(0, form, params)
         data, sides = self._unwrap_all(form, entries, blobs)
         array = _with_form(data, forms[-1], chain[-1].alignment)
         inside = Known(known.book)  # whose arrays are not what the caller wants
@@ -316,13 +347,15 @@ class Pipeline:
         sides: list[dict[str, NDArray[np.uint8]]] = [{} for _ in chain]
         room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * form.size + SECTION_NBYTES
         for section, blob in zip(entries, blobs, strict=True):
-            if section.nbytes > room:
+            if section.sizes[0] > room:
                 raise FormatError(
                     f"fzdask stream: a section of {section.nbytes} bytes for {form.size} elements "
                     f"of {form.dtype}; it is damaged."
                 )
             main = section.number == 0 and section.stage == len(chain) - 1
-            raw = ((main and unwrap_main) or self._unwrap)(section, blob)
+            raw = blob
+            if section.applied or (main and unwrap_main):
+                raw = ((main and unwrap_main) or self._unwrap)(section, blob)
             names = chain[section.stage].section_names if section.stage < len(chain) else ()
             if main:
                 data = raw
@@ -351,6 +384,18 @@ def _compress(stage: ByteStage, data: NDArray[np.uint8]) -> NDArray[np.uint8] | 
 
 def _entry(stage: Stage, params: bytes = b"") -> StageEntry:
     return StageEntry(stage.code, params, "" if stage.code else stage.name)
+
+
+def _keep(answers: dict[tuple[Any, ...], Any], question: tuple[Any, ...], answer: Any) -> None:
+    """Remember an answer, and not too many of them."""
+    if len(answers) >= MOST_ANSWERS:
+        answers.clear()
+    answers[question] = answer
+
+
+@lru_cache(maxsize=256)
+def _of_entries(entries: tuple[StageEntry, ...]) -> Pipeline:
+    return _of_stream(tuple((entry.code, entry.name) for entry in entries))
 
 
 @lru_cache(maxsize=256)

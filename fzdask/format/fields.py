@@ -29,7 +29,7 @@ DESCRIBED = 63  # a description follows
 F_ORDER = 1 << 6
 BIG_ENDIAN = 1 << 7
 MAX_NDIM = 64  # NumPy's own limit
-_DOUBLE = struct.Struct("<d")
+_DOUBLE, _TWO = struct.Struct("<d"), struct.Struct("<dd")
 _ONE_BYTE = tuple(bytes([value]) for value in range(256))
 
 Beginning = tuple[np.dtype[Any], tuple[int, ...], str, str, float, float, tuple[StageEntry, ...]]
@@ -62,19 +62,22 @@ def unpack_fields(data: bytes, header_nbytes: int) -> Header:
         dtype, order = _unpack_dtype(reader)
         shape = _unpack_shape(reader)
         fields = (dtype, shape, order, *_unpack_bound(reader), _unpack_stages(reader))
+        if not Header(*fields, ()).addressable:
+            raise FormatError(
+                f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged."
+            )
         _latest[0] = data[: reader.at], fields
-    header = Header(*fields, _unpack_sections(reader, len(fields[-1])), header_nbytes)
-    if not header.addressable:
-        raise FormatError(
-            f"fzdask stream: shape {header.shape} of {header.dtype} exceeds 2**63 bytes; damaged."
-        )
-    return header
+    return Header(*fields, _unpack_sections(reader, len(fields[-1])), header_nbytes)
 
 
 def varint(value: int) -> bytes:
     """LEB128: seven bits a byte, least significant first, high bit on all but the last."""
     if value < 128:
         return _ONE_BYTE[value]
+    if value < 1 << 14:
+        return bytes((value & 127 | 128, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
     out = bytearray()
     while value >= 128:
         out.append(value & 127 | 128)
@@ -98,7 +101,11 @@ class _Reader:
         return self.data[at : at + n]
 
     def byte(self) -> int:
-        return self.take(1)[0]
+        at = self.at
+        if at >= len(self.data):
+            self.take(1)
+        self.at = at + 1
+        return self.data[at]
 
     def varint(self) -> int:
         value = self.byte()
@@ -195,8 +202,10 @@ def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
 
 def _pack_bound(header: Header) -> bytes:
     kind = BOUND_KINDS.index(header.bound_kind)
-    values = (header.asked, header.resolved)[2 - BOUND_VALUES[kind] :]
-    return _ONE_BYTE[kind] + b"".join([_DOUBLE.pack(v) for v in values])
+    values = BOUND_VALUES[kind]
+    if values == 1:
+        return _ONE_BYTE[kind] + _DOUBLE.pack(header.resolved)
+    return _ONE_BYTE[kind] + (_TWO.pack(header.asked, header.resolved) if values else b"")
 
 
 def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
@@ -237,13 +246,13 @@ def _unpack_stages(reader: _Reader) -> tuple[StageEntry, ...]:
 
 def _pack_sections(sections: tuple[SectionEntry, ...]) -> bytes:
     out = []
-    for s in sections:
+    for stage, number, applied, sizes in sections:
         # The low bits say how the back ends were applied: 0 none, 1 the first alone, 2 a mask.
-        way = s.applied if s.applied < 2 else 2
-        out.append(varint((s.stage << 3 | s.number) << 2 | way))
-        if way == 2:
-            out.append(varint(s.applied))
-        out.extend(varint(n) for n in s.sizes)
+        out.append(varint((stage << 3 | number) << 2 | min(applied, 2)))
+        if applied > 1:
+            out.append(varint(applied))
+        for n in sizes:
+            out.append(varint(n))
     return b"".join(out)
 
 
@@ -256,7 +265,9 @@ def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
         stage, number = tag >> 5, tag >> 2 & 7
         if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
-        sizes = tuple([reader.varint() for _ in range(applied.bit_count() + 1)])
+        sizes: tuple[int, ...] = (reader.varint(),)
+        if applied:
+            sizes += tuple([reader.varint() for _ in range(applied.bit_count())])
         if applied and not _possible(sizes):
             raise FormatError(
                 f"fzdask stream: no back end makes sections of sizes {sizes}; it is damaged."

@@ -166,10 +166,10 @@ class Room:
     def of(cls, size: int, itemsize: int, block: int, apart: bool) -> Room:
         """Enough for any codes; pages are touched only as it fills."""
         units = -(-size // (4 * block))
+        nbytes = units * 4 * block * itemsize + fixed_length.SLACK
+        room = scratch(nbytes + 2 * ((1 + apart) * units + 2), np.uint8)
         return cls(
-            scratch(units * 4 * block * itemsize + fixed_length.SLACK, np.uint8),
-            scratch((1 + apart) * units + 2, np.uint16),
-            np.zeros(-(-units // 8), np.uint8),
+            room[:nbytes], room[nbytes:].view(np.uint16), np.zeros((units + 7) // 8, np.uint8)
         )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_speed, outliers
-from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
 from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
@@ -29,6 +28,7 @@ from fzdask.codecs.stages.quantize import (
     cheap_rule,
     lattice_width,
     outlier_sections,
+    outliers_room,
     room_for_values,
     steps,
     with_outliers,
@@ -38,6 +38,8 @@ from fzdask.codecs.stages.zigzag import Zigzag
 __all__ = ["QuantizeToFixedLength"]
 
 WIDTH = 4  # bytes of the lattice that the kernel takes
+CODER = FixedLength()  # whose blocks it writes
+PARAMS = CODER.params
 
 
 class QuantizeToFixedLength(Fusion):
@@ -64,7 +66,7 @@ class QuantizeToFixedLength(Fusion):
         subset = lorenzo.subset(data, form, job)
         strides, spans = axes_geometry(form.shape, subset)
         room = Room.of(data.size, WIDTH, last.block, apart=False)
-        runs, values = reserve(data.size + 32, np.uint8), reserve(data.size, job.bits.dtype)
+        values, runs = outliers_room(data.size, job.bits.dtype)
         part = np.empty(TILE, data.dtype)
         state = np.zeros(outliers.STATE, np.int64)
         at, used = fused_speed.encode(
@@ -79,7 +81,7 @@ class QuantizeToFixedLength(Fusion):
             Encoded(None, bytes([WIDTH]), outlier_sections(state, runs, values)),
             Encoded(None, bytes([subset])),
             Encoded(None),
-            packed(last.params, room, at, used),
+            packed(PARAMS, room, at, used),
         ]
 
     def decode(
@@ -92,13 +94,14 @@ class QuantizeToFixedLength(Fusion):
         known: Known,
     ) -> NDArray[Any]:
         form = forms[0]
-        if forms[1].dtype.itemsize != WIDTH or params[3] != FixedLength().params:
+        if forms[1].dtype.itemsize != WIDTH or params[3] != PARAMS:
             return _decode_apart(stages, data, forms, params, sections, known)
-        heads, present = checked_units(FixedLength(), forms[3], sections[3])
+        heads, present = checked_units(CODER, forms[3], sections[3])
         strides, spans = axes_geometry(form.shape, params[1][0])
         out = room_for_values(form.size, form, known)
+        step, _ = steps(form.bound)
         nbytes = fused_speed.decode(
-            address(data), data.size, heads, present, steps(form.bound)[0], strides, spans,
+            address(data), data.size, heads, present, step, strides, spans,
             *buffers_of(strides, spans), out,
         )  # fmt: skip
         check_planes(data, nbytes)

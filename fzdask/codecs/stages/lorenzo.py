@@ -138,6 +138,7 @@ class Lorenzo(ArrayStage):
         return out
 
 
+@lru_cache(maxsize=1024)
 def folded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape without axes of length 1, the leading ones folded until four are left."""
     long = [n for n in shape if n != 1]

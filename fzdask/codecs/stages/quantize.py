@@ -105,9 +105,7 @@ def quantize_to_residual(
     width = lattice_width(data, bound, job)
     lattice_dtype = np.dtype(f"<i{width}")
     state = np.zeros(outliers.STATE, np.int64)
-    # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
-    runs = reserve(data.size + 32, np.uint8)
-    values = reserve(data.size, job.bits.dtype)
+    values, runs = outliers_room(data.size, job.bits.dtype)
     out: Any
     if data.dtype.kind == "f":
         step, inv = steps(bound)
@@ -131,6 +129,16 @@ def quantize_to_residual(
         lattice.quantize_integers(data, job.bits, job.forced, int(bound), out, state, runs, values)
         job.sample = (out, 1.0)
     return Encoded(out, bytes([width]), outlier_sections(state, runs, values))
+
+
+def outliers_room(size: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Room for the bits of outliers, all of them if need be, and for their places.
+
+    Its pages are touched only as outliers turn up; a run costs at most two bytes.
+    """
+    nbytes = size * dtype.itemsize
+    room = reserve(nbytes + size + 32, np.uint8)
+    return room[:nbytes].view(dtype), room[nbytes:]
 
 
 def outlier_sections(

@@ -102,7 +102,7 @@ def decode_class(
     codes, first, grid, geo, plan, shares, cell, largest, whole, work, begin, end, taps, pitches,
     weights,
 ):  # fmt: skip
-    """Decoded values of a class from its codes (zigzagged ones as uint16), from the first on.
+    """Decoded values of a class from its codes (int32), from the first on.
 
     Only those from ``begin[0]`` to before ``end[0]`` along the first axis, and so along the
     second; ``taps``, ``pitches`` and ``weights`` are room for ``2 * MOST_PAIRS`` numbers each.
@@ -129,8 +129,8 @@ def decode_class(
                 )  # fmt: skip
                 if share == 0.0:  # one row after the other is one long row
                     decode_rows(
-                        work, codes, code, to, 1, rows * m, 0, rows * m, t, d, w, across, cell,
-                        largest, whole,
+                        work, code, to, 1, rows * m, 0, rows * m, t, d, w, across, cell, largest,
+                        whole,
                     )  # fmt: skip
                 else:
                     place = geo[ALONG] + i0 * geo[ALONG + 1] + i1 * geo[ALONG + 2]
@@ -144,8 +144,8 @@ def decode_class(
                         _set_pitches(pitches, across, pairs, size * m, pitch)
                         start, stop = (i, i + 1) if k else (low, high)
                         decode_rows(
-                            work, codes, code, to, rows, m, start, stop, t, d, w, pairs, cell,
-                            largest, whole,
+                            work, code, to, rows, m, start, stop, t, d, w, pairs, cell, largest,
+                            whole,
                         )  # fmt: skip
                 to += size * rows * m
                 code += width * rows * m

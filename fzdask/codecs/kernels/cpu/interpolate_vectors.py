@@ -96,16 +96,10 @@ def _for_vectors(b, begin, end, lanes):
     return vectors, first
 
 
-def _decoded(b, element, narrow, p, codes, at, cell):
+def _decoded(b, element, p, codes, at, cell):
     """Values from their predictions and from the codes at an index."""
     lanes = p.type.count
-    if narrow:
-        z = load(b, b.add(codes, b.mul(at, I64(2))), ir.IntType(16), lanes)
-        z = b.zext(z, ir.VectorType(I32, lanes))
-        one = ir.Constant(z.type, [1] * lanes)
-        code = b.xor(b.lshr(z, one), b.sub(ir.Constant(z.type, [0] * lanes), b.and_(z, one)))
-    else:
-        code = load(b, b.add(codes, b.mul(at, I64(4))), I32, lanes)
+    code = load(b, b.add(codes, b.mul(at, I64(4))), I32, lanes)
     step = b.fmul(b.sitofp(code, p.type), splat(b, cell, lanes))
     return _narrowed(b, b.fadd(p, step), element)
 
@@ -143,7 +137,7 @@ def _neighbours(b, pitches, row, offset):
     return lambda place: b.add(offset, b.mul(row, _scalar(b, _at(b, pitches, place), I64)))
 
 
-def _decode(b, element, lanes, narrow, args):
+def _decode(b, element, lanes, args):
     codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest, whole = args
     vectors, first = _for_vectors(b, begin, end, lanes)
     with cgutils.for_range(b, rows) as outer:
@@ -155,7 +149,7 @@ def _decode(b, element, lanes, narrow, args):
                 b, _prediction(b, element, lanes, taps, weights, pairs, near), largest, whole
             )
             at = b.add(start, first(inner.index))
-            y = _decoded(b, element, narrow, p, codes, at, cell)
+            y = _decoded(b, element, p, codes, at, cell)
             store(b, b.add(to, b.mul(at, _size(element))), y)
 
 
@@ -193,14 +187,14 @@ i, f = types.int64, types.float64
 def _decoder(lanes):
     @intrinsic
     def decode(
-        typingctx, work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs,
-        cell, largest, whole,
+        typingctx, work, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
+        largest, whole,
     ):  # fmt: skip
         def codegen(context, builder, signature, args):
-            _decode(builder, _element(work), lanes, z.dtype.bitwidth == 16, args[2:])
+            _decode(builder, _element(work), lanes, args[1:])
             return context.get_dummy_value()
 
-        return types.void(work, z, *(i,) * 10, f, f, types.boolean), codegen
+        return types.void(work, *(i,) * 10, f, f, types.boolean), codegen
 
     return decode
 
@@ -227,8 +221,7 @@ _encode_wide_2, _encode_narrow_2 = (_encoder(n, 2) for n in (_WIDE, _NARROW))
 
 @njit(nogil=True, cache=True)
 def decode_rows(
-    work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest,
-    whole,
+    work, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest, whole
 ):  # fmt: skip
     """Decode what lies from ``begin`` to before ``end`` in each of some rows.
 
@@ -236,10 +229,8 @@ def decode_rows(
     ----------
     work : flat array
         Of the values; only its dtype counts.
-    z : flat array
-        Of the codes: int32, or uint16 for zigzagged ones; only its dtype counts.
     codes, to : int
-        Addresses of the first row's code 0 and value 0.
+        Addresses of the first row's code 0, an int32, and value 0.
     rows, length : int
         How many rows, and of how many values.
     begin, end : int
@@ -253,18 +244,18 @@ def decode_rows(
     n = end - begin
     if n >= 16:
         _decode_wide(
-            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
-            largest, whole,
+            work, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest,
+            whole,
         )  # fmt: skip
     elif n >= 4:
         _decode_narrow(
-            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
-            largest, whole,
+            work, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest,
+            whole,
         )  # fmt: skip
     elif n > 0:
         _decode_one(
-            work, z, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell,
-            largest, whole,
+            work, codes, to, rows, length, begin, end, taps, pitches, weights, pairs, cell, largest,
+            whole,
         )  # fmt: skip
 
 

@@ -5,8 +5,11 @@ Delight, section 7-3); eight such matrices fill a vector. Wider residuals are tw
 of bytes. Stores of one block run over into the room of the next, which then overwrites it.
 """
 
-from llvmlite import ir
+from functools import lru_cache
+
+from llvmlite import binding, ir
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.vectors import (
@@ -36,9 +39,29 @@ _UNPAIR = [16 * k + 2 * (j & 7) + (j >> 3) for k in range(4) for j in range(16)]
 _EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 
 
+@lru_cache(maxsize=1)
+def _multiplies_matrices():
+    """Whether the processor multiplies matrices of 8 x 8 bits, which transposes them at once."""
+    needed = ("gfni", "avx512bw")
+    if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
+        given = (config.CPU_FEATURES or "").split(",")
+        return all(f"+{feature}" in given for feature in needed)
+    return all(binding.get_host_cpu_features().get(feature) for feature in needed)
+
+
+def _rows(lanes):
+    """The lanes in the order in which :func:`_transpose` takes the rows of a matrix."""
+    if _multiplies_matrices():  # from the last
+        return [lanes[k ^ 7] for k in range(len(lanes))]
+    return lanes
+
+
 def _transpose(b, v):
     """The 8 x 8 bits of every eight bytes, transposed."""
     n = v.type.count // 8
+    if _multiplies_matrices():
+        unit = values(I8, [1 << j for j in range(8)] * n)
+        return call(b, "llvm.x86.vgf2p8affineqb.512", v.type, unit, v, I8(0))
     x = b.bitcast(v, ir.VectorType(I64, n))
     for distance, mask in _EXCHANGES:
         shift = same(I64, distance, n)
@@ -98,13 +121,13 @@ def _class(b, w):
 
 
 def _low_bytes(b, a):
-    """The low bytes of 64 integers: halves of two vectors at a time, which beats truncation."""
+    """The low bytes of 64 integers, as rows: halves of two vectors at a time beat truncation."""
     parts = [load(b, b.add(a, I64(64 * k)), I8, 64) for k in range(4)]
     pairs = [
         pick(b, parts[k], parts[k + 1], [j for i in range(32) for j in (4 * i, 4 * i + 1)])
         for k in (0, 2)
     ]
-    return pick(b, *pairs, range(0, 128, 2))
+    return pick(b, *pairs, _rows(range(0, 128, 2)))
 
 
 def _pack(zigzagged, levels):
@@ -121,6 +144,7 @@ def _pack(zigzagged, levels):
                 b.trunc(b.lshr(z, same(I32, 8 * k, UNIT)) if k else z, ir.VectorType(I8, UNIT))
                 for k in range(levels)
             ]
+            parts = [pick(b, part, part, _rows(range(UNIT))) for part in parts]
         planes = []
         used = []
         for part in parts:
@@ -201,7 +225,7 @@ def _unpack(zigzagged, levels):
         z = None
         for level in range(levels):
             p = b.bitcast(join(b, lanes[level]), ir.VectorType(I8, UNIT))
-            t = _transpose(b, pick(b, p, p, _UNPAIR))
+            t = _transpose(b, pick(b, p, p, _rows(_UNPAIR)))
             if levels == 1 and not zigzagged:  # cheaper in bytes
                 one = same(I8, 1, UNIT)
                 t = b.xor(b.lshr(t, one), b.sub(zero(t), b.and_(t, one)))

@@ -7,8 +7,20 @@ import pytest
 from numba import njit
 
 from fzdask.codecs.codebooks import own_coding
-from fzdask.codecs.kernels.cpu import huffman, huffman_steps, symbols
-from fzdask.codecs.kernels.cpu.codebook import COUNT_SHIFT, LONGEST_RUN, SEVERAL, TABLE_BITS
+from fzdask.codecs.kernels.cpu import (
+    huffman,
+    huffman_runs,
+    huffman_single,
+    huffman_steps,
+    symbols,
+)
+from fzdask.codecs.kernels.cpu.codebook import (
+    COUNT_SHIFT,
+    LONGEST_RUN,
+    MAX_LENGTH,
+    SEVERAL,
+    TABLE_BITS,
+)
 from fzdask.codecs.kernels.cpu.huffman_steps import (
     EIGHTS,
     FAR,
@@ -59,7 +71,7 @@ def joined(z, table, size):
 @pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
 def test_codes_of_32_symbols_joined(far, permutes, monkeypatch):
     if not permutes:
-        monkeypatch.setattr(huffman_steps, "_permutes", lambda: False)
+        monkeypatch.setattr(huffman_steps, "has", lambda feature: False)
     run = step(far)
     size = FAR if far else NEAR
     rng = np.random.default_rng(1)
@@ -101,9 +113,12 @@ FIELDS = {
     "two values": RNG.integers(0, 2, SIZE),
     "near and far": np.rint(RNG.laplace(0, 30, SIZE)),
     "classes": np.rint(RNG.standard_t(1, SIZE) * 20),
+    "hardly a small one": np.rint(RNG.laplace(0, 400, SIZE)),
+    "a third of 17 bits and more": np.rint(RNG.laplace(0, 30000, SIZE)),
     "wide": np.where(RNG.random(SIZE) < 0.01, RNG.integers(-(2**30), 2**30, SIZE), 1),
     "short runs": np.where(RNG.random(SIZE) < 0.05, RNG.integers(-4, 5, SIZE), 0),
     "long runs": np.where(RNG.random(SIZE) < 0.005, RNG.integers(-400, 500, SIZE), 0),
+    "runs and classes": np.where(RNG.random(SIZE) < 0.1, RNG.integers(-90000, 90000, SIZE), 0),
     "runs of another value": np.where(RNG.random(SIZE) < 0.02, RNG.integers(-4, 5, SIZE), 7),
     "zero": np.zeros(SIZE),
 }
@@ -147,3 +162,64 @@ def test_a_run_symbol_other_than_zero_has_no_table():
     counts = (table >> np.uint64(COUNT_SHIFT)).astype(int)
     assert SEVERAL < counts.max() <= LONGEST_RUN
     assert ((table & np.uint64(255)) <= TABLE_BITS).all()
+
+
+@pytest.mark.parametrize("gathers", [True, False], ids=["as here", "anywhere"])
+def test_values_between_runs_are_gathered_with_their_places(gathers, monkeypatch):
+    if not gathers:
+        monkeypatch.setattr(huffman_runs, "_GATHERS", False)
+    gather = njit(huffman_runs._gather.py_func)
+    for size in (0, 1, 31, 32, 33, 255, 256, 256 + 77):
+        for share in (0.0, 0.04, 0.5, 1.0):
+            z = np.where(RNG.random(size) < share, RNG.integers(0, 1 << 16, size), 3)
+            z = z.astype(np.uint16)
+            entries = np.full(size + huffman_runs.ROOM, 0xABCD, np.uint32)
+            many = gather(z, 3, entries)
+            places = np.flatnonzero(z != 3)
+            assert np.array_equal(entries[:many], places << 16 | z[places])
+
+
+@pytest.mark.parametrize("name", ["short runs", "runs and classes", "wide", "zero"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_runs_are_counted_as_plain_loops_count_them(name, every):
+    residual = FIELDS[name].astype(np.int64)
+    coded = Symbols.of(residual)
+    mode = int(coded.counts.argmax())
+    counts = np.zeros(symbols.ALPHABET, np.int64)
+    taken = huffman.count_runs(coded.z, coded.wide, GROUP, every, mode, counts)
+    expected = np.zeros(symbols.ALPHABET, np.int64)
+    total = 0
+    for start in range(0, SIZE, every * GROUP):
+        run = 0
+        part = residual[start : start + GROUP].tolist()
+        for r in part:
+            z = 2 * r if r >= 0 else -2 * r - 1
+            if z == mode:
+                run += 1
+                continue
+            if run:
+                expected[symbols.RUN + run.bit_length() - 1] += 1
+            run = 0
+            expected[symbols.symbol_of(np.uint64(z))] += 1
+        if run:
+            expected[symbols.RUN + run.bit_length() - 1] += 1
+        total += len(part)
+    assert taken == total
+    assert np.array_equal(counts, expected)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_table_of_one_value_holds_every_code_that_fits(name):
+    book = own_coding(Symbols.of(FIELDS[name].astype(np.int64)), GROUP).book
+    table, limit, offset = huffman_single.value_table(book.decoding_tables[1])
+    for s in np.flatnonzero(book.lengths).tolist():
+        length = int(book.lengths[s])
+        prefix = (int(book.codes[s]) >> 8) << (MAX_LENGTH - length)
+        extra = int(symbols.extra_bits(s))
+        short = MAX_LENGTH - TABLE_BITS
+        entry = int(table[prefix >> short if prefix < limit else prefix - offset])
+        if s >= symbols.BEYOND_16_BITS or length + extra > 28:
+            assert entry >> huffman_single.SPECIAL_BIT & 1
+        else:
+            base = s if s < symbols.DIRECT else int(symbols.class_base(s))
+            assert entry == base << 16 | length + extra << 8 | extra

@@ -30,19 +30,19 @@ LONG_EIGHT = 1 << 32  # some eight codes do not fit 64 bits
 LONG_SIXTEEN = 2 << 32  # some sixteen do not
 
 
-@lru_cache(maxsize=1)
-def _permutes() -> bool:
-    """Whether the processor looks up 64 entries of 16 bits in one instruction."""
+@lru_cache(maxsize=8)
+def has(feature: str) -> bool:
+    """Whether the processor is an x86 one with this set of instructions."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
-        return "+avx512bw" in (config.CPU_FEATURES or "")
-    return bool(binding.get_host_cpu_features().get("avx512bw"))
+        return f"+{feature}" in (config.CPU_FEATURES or "")
+    return bool(binding.get_host_cpu_features().get(feature))
 
 
 def _look_up(b, table, z, size):
     """Entries of 16 bits, for symbols below ``size``; anything for others."""
-    if not _permutes():
+    if not has("avx512bw"):  # 64 entries of 16 bits in one instruction
         out = ir.Constant(z.type, ir.Undefined)
         inside = b.and_(z, same(I16, size - 1, UNIT))
         for k in range(UNIT):

@@ -1,0 +1,67 @@
+"""Appending codes to words of 32 bits, of which bits fill the most significant first."""
+
+import numpy as np
+from numba import njit
+
+from fzdask.codecs.kernels.cpu.codebook import NO_CODE
+from fzdask.codecs.kernels.cpu.huffman_steps import store_words
+from fzdask.codecs.kernels.cpu.symbols import (
+    ESCAPE,
+    ESCAPE_BITS,
+    WIDE,
+    extra_bits,
+    symbol_of,
+)
+
+__all__ = ["flush", "put", "put_symbol", "put_values"]
+
+
+@njit(nogil=True, cache=True)
+def put(words, w, acc, nb, value, width):
+    """Append 1 to 64 bits at addresses; ``acc`` holds ``nb < 32`` pending bits at its top.
+
+    Two words are written; what is beyond the pending bits is written over later.
+    """
+    one, top = np.uint64(1), np.uint64(63)
+    both = acc | ((value << (np.uint64(64) - width)) >> nb)
+    store_words(words + np.int64(w << np.uint64(2)), both)
+    total = nb + width
+    left = total & np.uint64(31)
+    rest = (value << one) << (top - left)  # of what was appended, if a word is full
+    return w + (total >> np.uint64(5)), both if total < np.uint64(32) else rest, left
+
+
+@njit(nogil=True, cache=True)
+def put_symbol(words, w, acc, nb, codes, symbol, raw):
+    """Append a symbol and, for a class or a run, the low bits of ``raw`` that it needs."""
+    byte, eight = np.uint64(255), np.uint64(8)
+    packed = np.uint64(codes[symbol])
+    if packed == np.uint64(NO_CODE):
+        packed = np.uint64(codes[ESCAPE])
+        w, acc, nb = put(words, w, acc, nb, packed >> eight, packed & byte)
+        packed = np.uint64((symbol << 8) | ESCAPE_BITS)
+    w, acc, nb = put(words, w, acc, nb, packed >> eight, packed & byte)
+    extra = np.uint64(extra_bits(symbol))
+    if extra:
+        low = raw & ((np.uint64(1) << extra) - np.uint64(1))
+        w, acc, nb = put(words, w, acc, nb, low, extra)
+    return w, acc, nb
+
+
+@njit(nogil=True, cache=True)
+def put_values(words, w, acc, nb, codes, part, wide, used):
+    """Append a few values of any kind."""
+    for j in range(part.size):
+        u = np.uint64(part[j])
+        if u == np.uint64(WIDE):
+            u = wide[used]
+            used += 1
+        w, acc, nb = put_symbol(words, w, acc, nb, codes, symbol_of(u), u)
+    return w, acc, nb, used
+
+
+@njit(nogil=True, cache=True)
+def flush(words, w, acc, nb):
+    """Complete the last word."""
+    store_words(words + np.int64(w << np.uint64(2)), acc)
+    return w + np.uint64(nb > np.uint64(0))

@@ -30,6 +30,11 @@ from fzdask.codecs.kernels.cpu.vectors import (
 )
 
 LANES = 32
+_LINE = 64  # bytes of a cache line
+# Bytes ahead of those at work, into the second cache. An array is read once, so it comes from
+# memory; what the processor fetches by itself ends at each page. Half or twice as many are alike;
+# 2 KiB, or the first cache, are not.
+_AHEAD = 8192
 _ALL = np.uint64(0xFFFFFFFF)
 UNSURE = np.uint64(1 << 32)  # more than any flags: the exact rule has to tell
 NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule knows
@@ -155,6 +160,31 @@ def quantize_near(typingctx, x, q, high, low):
     return step(build, types.uint64, types.int64, types.int64, real, real)
 
 
+def _fetch(element):
+    lines = LANES * (4 if element is F32 else 8) // _LINE
+
+    def build(b, x):
+        byte = ir.IntType(8).as_pointer()
+        for k in range(lines):
+            place = b.inttoptr(b.add(x, I64(_AHEAD + _LINE * k)), byte)
+            into_second_cache = I32(0), I32(2), I32(1)  # to be read
+            call(b, "llvm.prefetch.p0", ir.VoidType(), place, *into_second_cache)
+
+    return step(build, types.void, types.int64)
+
+
+@intrinsic
+def fetch_f4(typingctx, x):
+    """Ask for 32 float32 values that come later; there may be none."""
+    return _fetch(F32)
+
+
+@intrinsic
+def fetch_f8(typingctx, x):
+    """The same of float64 values."""
+    return _fetch(F64)
+
+
 @njit(nogil=True, cache=True)
 def flag_outliers(x, bits, minus_zero, forced, inv, cell, bound, limit, q, flags):
     """Lattice of a few values by the exact rule; flags and number of what it cannot hold.
@@ -199,10 +229,12 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
         got = np.uint64(0)
         never = np.uint64(0)
         if wide:
+            fetch_f8(x + 8 * i)
             got = quantize_f8(x + 8 * i, q + 4 * i, inv, cell, bound)
             if got != _ALL:
                 never = not_finite_f8(x + 8 * i)
         else:
+            fetch_f4(x + 4 * i)
             if near:
                 got = quantize_near(x + 4 * i, q + 4 * i, high, low)
             if got != _ALL:

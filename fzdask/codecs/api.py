@@ -223,7 +223,7 @@ def fit_codebook(sample: Any, config: CodecConfig) -> str:
     """
     array = check_array(sample)
     pipeline = pipeline_of(config, array.dtype)
-    books = SharedBooks()
+    books = SharedBooks(standard=False)
     if is_numeric(array.dtype) and array.size and pipeline.lossy:
         ready = prepare(array, memory_order(array), config)
         if ready.job is not None:

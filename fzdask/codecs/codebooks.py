@@ -1,8 +1,8 @@
 """Huffman codebooks as objects: own, fitted, and shared between chunks and iterations.
 
 Building and describing a codebook costs about the same however small the chunk is, so chunks of
-tens of KiB share theirs. Whatever book is used, decoding is exact: a symbol that a shared book
-lacks is an escape.
+tens of KiB share theirs: among the standard books, which every reader knows, and those of earlier
+chunks. Whatever book is used, decoding is exact: a symbol that a shared book lacks is an escape.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import choice, codebook, huffman, symbols
+from fzdask.codecs.standard_books import MODES, standard_costs, standard_lengths
 from fzdask.errors import ConfigError, FormatError
 
 __all__ = [
@@ -43,17 +44,19 @@ KEEP_RUNS = 0.7
 SAMPLE_GROUPS = 8
 DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more is built
 ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
-ACCEPTED = 0.005  # cost of a shared book that is taken all the same
+ACCEPTED = 0.005  # cost of a book at hand that is taken all the same
+MOST_EXCESS = 1.01  # of an own book over what seems likely that is expected of other chunks too
+AFFORDED = 0.03  # and where earlier chunks of the variable saved as much
 
 RESTLESS = 3
 SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
+RETRY = 8  # after more own books in a row than are kept, only every so many-th is shared
 ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
-RETRY = 4  # after more misses in a row than there are books, only every so many-th chunk tries
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
 MOST_KEYS = 256
-_DUMPED = struct.Struct("<hHHd")
+_DUMPED = struct.Struct("<hHd")
 SMOOTHING = 64  # weight of a count against that of a symbol that might come
 
 
@@ -64,7 +67,7 @@ class Codebook:
     Attributes
     ----------
     packed : bytes
-        Code lengths in the compact form of the stream.
+        Code lengths in the compact form of the stream; one byte is the number of a standard book.
     mode : int
         Symbol whose runs are coded, or -1.
     """
@@ -75,6 +78,9 @@ class Codebook:
     @cached_property
     def lengths(self) -> NDArray[np.uint8]:
         """Code length of every symbol; all 0 where the compact form is none."""
+        if len(self.packed) == 1:
+            known = standard_lengths(self.packed[0], self.mode)
+            return np.zeros(symbols.ALPHABET, np.uint8) if known is None else known
         lengths = np.zeros(symbols.ALPHABET, np.uint8)
         if not codebook.unpack_lengths(np.frombuffer(self.packed, np.uint8), lengths):
             lengths[:] = 0
@@ -175,7 +181,7 @@ def _from_text(text: str) -> Codebook:
     return book
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _remembered(packed: bytes, mode: int) -> Codebook:
     return Codebook(packed, mode)
 
@@ -245,16 +251,14 @@ def fitted_coding(coded: Any, group: int, book: Codebook) -> Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """A shared book, and what a book of its own cost the chunk that it was made from.
+    """A shared book and what it was made from.
 
     Attributes
     ----------
     book : Codebook
         The shared book.
     excess : float
-        Bits of the chunk with its own book over its entropy.
-    own_nbytes : int
-        Compact form of that book.
+        What a book of its own took the chunk that it was made from, over what seemed likely.
     counts : int64 array, optional
         Symbol counts of the chunks that it was made from; None once it learns no more.
     chunks : int
@@ -262,8 +266,7 @@ class Shared:
     """
 
     book: Codebook
-    excess: float
-    own_nbytes: int
+    excess: float = 1.0
     counts: NDArray[np.int64] | None = None
     chunks: int = 1
 
@@ -279,52 +282,106 @@ class Shared:
             escape = bool(book.lengths[symbols.ESCAPE])
             book = Codebook.build_shared(total, book.mode, escape)
         kept = None if chunks == LESSONS[-1] else total
-        return Shared(book, self.excess, self.own_nbytes, kept, chunks)
+        return Shared(book, self.excess, kept, chunks)
 
     def dump(self) -> bytes:
         """The inverse of what :meth:`SharedBooks.load` reads."""
-        sizes = len(self.book.packed), self.own_nbytes
-        return _DUMPED.pack(self.book.mode, *sizes, self.excess) + self.book.packed
+        size = len(self.book.packed)
+        return _DUMPED.pack(self.book.mode, size, self.excess) + self.book.packed
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The shared books of one run symbol, as the kernel takes them."""
+    """Books of one run symbol to choose from, as the kernel takes them.
+
+    Attributes
+    ----------
+    entries : tuple of Shared
+        The shared books; none of the standard books.
+    costs : uint8 array
+        What :func:`choice.costs_of` makes of their lengths.
+    packed_bits : int64 array
+        What each takes in a stream.
+    mode : int
+        Their run symbol, or -1.
+    """
 
     entries: tuple[Shared, ...]
-    lengths: NDArray[np.uint8]
+    costs: NDArray[np.uint8]
     packed_bits: NDArray[np.int64]
+    mode: int
 
     @classmethod
     def of(cls, entries: tuple[Shared, ...]) -> Shelf:
-        """Put books on a shelf."""
-        lengths = np.empty((len(entries), symbols.ALPHABET), np.uint8)
-        for row, entry in zip(lengths, entries, strict=True):
-            row[:] = entry.book.lengths
-        return cls(entries, lengths, np.array([8 * len(e.book.packed) for e in entries], np.int64))
+        """Put shared books on a shelf."""
+        costs = choice.costs_of(np.array([e.book.lengths for e in entries]))
+        packed_bits = np.array([8 * len(e.book.packed) for e in entries], np.int64)
+        return cls(entries, costs, packed_bits, entries[0].book.mode)
+
+    def cheapest(self, counts: NDArray[np.int64]) -> Candidate:
+        """The book with which a stream of these symbols is shortest."""
+        which, bits, complete = choice.cheapest_book(counts, self.costs, self.packed_bits)
+        entry = self.entries[which] if self.entries else None
+        book = Codebook.of(bytes([which]), self.mode) if entry is None else entry.book
+        return Candidate(Coding(book, bits, counts), entry, complete)
+
+
+@lru_cache(maxsize=2)
+def _standard_shelf(mode: int) -> Shelf:
+    costs = standard_costs(mode)
+    return Shelf((), costs, np.full(costs.shape[1], 8, np.int64), mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A book that might be taken.
+
+    Attributes
+    ----------
+    coding : Coding
+        With that book. What it lacks is rated as a long escape.
+    entry : Shared, optional
+        The shared book; None for a standard one.
+    complete : bool
+        Whether the book can code every symbol.
+    """
+
+    coding: Coding
+    entry: Shared | None
+    complete: bool
+
+    @property
+    def excess(self) -> float:
+        """By what factor an own book for symbols like these takes more than seems likely."""
+        return 1.0 if self.entry is None else self.entry.excess
 
 
 @dataclass(eq=False)
 class SharedBooks:
     """Codebooks of earlier chunks of one variable and pipeline, for the next ones.
 
-    Safe to use from any number of threads. A chunk takes the shared book that makes its stream
-    shortest, unless that seems to be longer than with a book of its own: then that is built, and
-    the smaller kept. If the difference is above ``drift``, the next chunks share it.
+    Safe to use from any number of threads. A chunk takes the standard or shared book that makes
+    its stream shortest, unless that seems to be longer than with a book of its own, and earlier
+    chunks did not save as much: then that is built, and the smaller kept. Unless a shared one is
+    nearer than ``drift``, the next chunks share it.
 
     Parameters
     ----------
     drift : float
-        Cost of the shared books, relative to a chunk's own, above which a new one is added.
+        Cost of the best shared book, relative to a chunk's own, above which a new one is added.
+    standard : bool
+        Whether the standard books are at hand too.
     """
 
     drift: float = DRIFT
+    standard: bool = True
     built: int = 0
     """Books built so far."""
     _books: tuple[Shared, ...] = ()
     _shelves: dict[int, Shelf] = field(default_factory=dict)
     _restless: int = 0  # changes of axes in a row
-    _missed: int = 0  # chunks in a row that no book suited
+    _unlike: int = 0  # own books in a row that no shared one came near
+    _saved: float = 0.0  # bits, by books at hand instead of own ones
     _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
     _agreed: dict[Hashable, int] = field(
@@ -333,61 +390,88 @@ class SharedBooks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def coding(self, coded: Any, group: int) -> Coding:
-        """A shared book for the symbols of one chunk or, if that is smaller, the chunk's own."""
-        if self._missed > MOST_BOOKS and self._missed % RETRY:  # no two chunks alike, it seems
-            self._missed += 1
-            return own_coding(coded, group)
-        counts = plain = coded.counts
-        own = None
-        mode = _run_symbol(counts, coded.z.size)
-        if mode >= 0:
-            paid = next((p for p in (True, False) if self.recall(("runs", p))), None)
-            if paid is None:
-                own = own_coding(coded, group, plain)
-                for answer in (True, False):
-                    self.remember(("runs", answer), (own.book.mode >= 0) == answer)
-                mode, counts = own.book.mode, own.counts
-            elif paid:
-                counts, _ = _count_runs(coded, group, 1, mode)
-            else:
-                mode = -1
-        shared = None
-        complete = False
-        shelf = self._shelves.get(mode)
-        if shelf is not None:
-            found = choice.best_book(counts, shelf.lengths, shelf.packed_bits)
-            row, bits, entropy, complete = found
-            entry = shelf.entries[row]
-            shared = Coding(entry.book, bits, counts)
-            likely = entry.excess * entropy + 8 * entry.own_nbytes  # bits, with an own book
-            if complete and own is None and shared.total_bits <= (1 + ACCEPTED) * likely:
-                self._teach(entry, counts)
-                return shared
-        own = own or own_coding(coded, group, plain)
-        if shared and shared.total_bits <= (1 + self.drift) * own.total_bits:
-            self._teach(entry, counts)
-            accepted = complete and shared.total_bits <= (1 + ACCEPTED) * own.total_bits
-            return shared if accepted else own
-        self._missed += 1
-        self._share(own)
-        self._unasked.clear()  # another regime: ask everything again
-        self._agreed.clear()
+        """A book at hand for the symbols of one chunk or, if that is smaller, the chunk's own."""
+        mode, counts = self._runs(coded, group)
+        found = self._candidates(mode, counts)
+        best = found[0] if found else None
+        likely = choice.likely_bits(counts)
+        if best is not None and self._affords(best, likely * best.excess):
+            self._teach(best.entry, counts)
+            return best.coding
+        book = Codebook.build(counts, mode)
+        own = Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
+        if best is not None and self._affords(best, own.total_bits):
+            self._teach(best.entry, counts)
+            return best.coding
+        for known in found:
+            near = known.coding.total_bits <= (1 + self.drift) * own.total_bits
+            if known.entry is not None and near:
+                self._teach(known.entry, counts)
+                return own
+        self._unlike += 1
+        if self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0:  # else no two chunks are alike
+            self._share(own, min(own.total_bits / likely, MOST_EXCESS))
+            self._unasked.clear()  # another regime: ask everything again
+            self._agreed.clear()
         return own
 
-    def _teach(self, entry: Shared, counts: NDArray[np.int64]) -> None:
-        self._missed = 0
+    def _affords(self, best: Candidate, own_bits: float) -> bool:
+        """Whether a book may be taken instead of one that makes a stream of that many bits.
+
+        One that costs more is paid from what others saved, so that all together are not larger.
+        """
+        cost = best.coding.total_bits - own_bits
+        affords = best.complete and cost <= max(
+            ACCEPTED * own_bits, min(AFFORDED * own_bits, self._saved)
+        )
+        if affords:
+            self._saved = min(max(self._saved - cost, 0), own_bits)
+        return affords
+
+    def _runs(self, coded: Any, group: int) -> tuple[int, NDArray[np.int64]]:
+        """The symbol whose runs are coded or -1, and the counts that go with it."""
+        plain: NDArray[np.int64] = coded.counts
+        mode = _run_symbol(plain, coded.z.size)
+        if mode < 0 or self.recall(("runs", False)):
+            return -1, plain
+        counts, _ = _count_runs(coded, group, 1, mode)
+        pay = self.recall(("runs", True))
+        if not pay:
+            pay = choice.likely_bits(counts) < KEEP_RUNS * choice.likely_bits(plain)
+            for answer in (True, False):
+                self.remember(("runs", answer), pay == answer)
+        return (mode, counts) if pay else (-1, plain)
+
+    def _candidates(self, mode: int, counts: NDArray[np.int64]) -> list[Candidate]:
+        """The best of the shared and of the standard books, the better one first."""
+        found = []
+        if self.standard and mode in MODES:
+            found.append(_standard_shelf(mode).cheapest(counts))
+        shelf = self._shelves.get(mode)
+        if shelf is not None:
+            found.append(shelf.cheapest(counts))
+            found.sort(key=lambda c: (not c.complete, c.coding.total_bits))
+        return found
+
+    def _teach(self, entry: Shared | None, counts: NDArray[np.int64]) -> None:
+        if entry is None:
+            return
+        self._unlike = 0
         if entry.counts is not None:
             taught = entry.taught(counts)
+            mode = entry.book.mode
             with self._lock:
                 # Of two threads that teach the same entry at once, one is not heard.
                 self._books = tuple(taught if e is entry else e for e in self._books)
-                self._fill_shelf(entry.book.mode)
+                if taught.book is not entry.book:
+                    self._fill_shelf(mode)
+                elif mode in self._shelves:
+                    self._shelves[mode] = replace(self._shelves[mode], entries=self._of_mode(mode))
 
-    def _share(self, own: Coding) -> None:
+    def _share(self, own: Coding, excess: float) -> None:
         book = Codebook.build_shared(own.counts, own.book.mode, own.bits > ESCAPE_FROM)
-        excess = own.bits / max(int(choice.entropy_bits(own.counts)), 1)
         with self._lock:
-            self._add(Shared(book, excess, len(own.book.packed), own.counts))
+            self._add(Shared(book, excess, own.counts))
 
     def _add(self, entry: Shared) -> None:
         self.built += 1
@@ -396,8 +480,11 @@ class SharedBooks:
         for mode in {e.book.mode for e in (entry, *gone)}:
             self._fill_shelf(mode)
 
+    def _of_mode(self, mode: int) -> tuple[Shared, ...]:
+        return tuple(entry for entry in self._books if entry.book.mode == mode)
+
     def _fill_shelf(self, mode: int) -> None:
-        entries = tuple(e for e in self._books if e.book.mode == mode)
+        entries = self._of_mode(mode)
         if entries:
             self._shelves[mode] = Shelf.of(entries)
         else:
@@ -455,16 +542,16 @@ class SharedBooks:
             head = dumped[at : at + _DUMPED.size]
             if len(head) < _DUMPED.size:
                 raise FormatError(f"SharedBooks.load: {len(dumped)} bytes end within a book.")
-            mode, size, own_nbytes, excess = _DUMPED.unpack(head)
+            mode, size, excess = _DUMPED.unpack(head)
             at += _DUMPED.size + size
             book = Codebook.of(dumped[at - size : at], mode)
-            valid = -1 <= mode < symbols.DIRECT and book.usable and 1 <= excess < np.inf
+            valid = -1 <= mode < symbols.DIRECT and book.usable and 0 < excess < np.inf
             if at > len(dumped) or not valid:
                 raise FormatError(
                     f"SharedBooks.load: these {len(dumped)} bytes hold no codebooks; give what "
                     "SharedBooks.dump returned."
                 )
-            entries.append(Shared(book, excess, own_nbytes))
+            entries.append(Shared(book, excess))
         with self._lock:
             for entry in entries:
                 self._add(entry)

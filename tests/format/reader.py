@@ -14,6 +14,7 @@ import hashlib
 import math
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import reader_interpolate
@@ -271,6 +272,20 @@ def read_codebook(data: bytes) -> dict[str, int]:
     return codes
 
 
+STANDARD_CODEBOOKS = Path(__file__).parents[2] / "fzdask" / "codecs" / "standard_books.bin"
+
+
+def standard_codebook(number: int, run_symbol: int | None) -> bytes:
+    """Return the compact form of a standard codebook; the file holds two sets of them."""
+    file = Bytes(STANDARD_CODEBOOKS.read_bytes())
+    for run_symbol_of_set in (None, 0):
+        books = [file.take(file.byte()) for _ in range(file.byte() + 1)]
+        if run_symbol_of_set == run_symbol:
+            require(number < len(books), "a standard codebook that there is none of")
+            return books[number]
+    raise MalformedError("a standard codebook for other runs than of symbol 0")
+
+
 def unhuffman(
     header: Header, index: int, parameters: bytes, count: int, lattice_type: np.dtype
 ) -> np.ndarray:
@@ -287,7 +302,10 @@ def unhuffman(
         require(header.section(index, 3) == name, "the codebook that the stream names is missing")
         codes = read_codebook(header.codebook)
     else:
-        codes = read_codebook(header.section(index, 1))
+        packed = header.section(index, 1)
+        if len(packed) == 1:
+            packed = standard_codebook(packed[0], run_symbol)
+        codes = read_codebook(packed)
     unused = range(RUNS, ESCAPE) if run_symbol is None else [run_symbol]
     require(not set(unused) & set(codes.values()), "a codebook that does not fit the runs")
     sizes_section = header.section(index, 2)

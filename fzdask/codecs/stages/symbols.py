@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu import symbols
+from fzdask.codecs.kernels.cpu import choice, symbols
 from fzdask.codecs.kernels.cpu.difference import TILE
 from fzdask.codecs.kernels.cpu.fused_symbols import ROOM
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
@@ -53,5 +53,5 @@ class Symbols:
     @property
     def counts(self) -> NDArray[np.int64]:
         """How often each symbol of the alphabet occurs, runs not counted as such."""
-        counts: NDArray[np.int64] = self.tables.sum(axis=0)
+        counts: NDArray[np.int64] = choice.added(self.tables)
         return counts

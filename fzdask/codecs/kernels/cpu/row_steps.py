@@ -145,6 +145,45 @@ def _sums(b, v, total, left):
     return join(b, parts)
 
 
+def _sum_lag(lag):
+    """Running sums of every so many-th value: a turn adds the last sums of the one before."""
+    n = 16
+    latest = [n - lag + j % lag for j in range(n)]
+
+    def build(b, a, count):
+        sums = cgutils.alloca_once_value(b, load(b, b.sub(a, I64(4 * n)), I32, n))
+        turns = b.udiv(b.add(count, I64(n - 1)), I64(n))
+        with cgutils.for_range(b, turns) as loop:
+            first = b.mul(loop.index, I64(n))
+            place = _place(b, a, first)
+            given = load(b, place, I32, n)
+            v = running(b, given, lag)
+            front = b.load(sums)
+            v = b.add(v, pick(b, front, front, latest))
+            b.store(v, sums)
+            store(b, place, b.select(below(b, b.sub(count, first), n), v, given))
+
+    return step(build, types.void, types.int64, types.int64)
+
+
+@intrinsic
+def sum_lag_2(typingctx, a, count):
+    """Running sums, in place, of every second value; 16 lanes before are read, 2 of them used."""
+    return _sum_lag(2)
+
+
+@intrinsic
+def sum_lag_3(typingctx, a, count):
+    """The same of every third value."""
+    return _sum_lag(3)
+
+
+@intrinsic
+def sum_lag_4(typingctx, a, count):
+    """The same of every fourth value."""
+    return _sum_lag(4)
+
+
 @intrinsic
 def forward_0(typingctx, a, d, count, before):
     """Copy; no axis but perhaps others of short stride."""

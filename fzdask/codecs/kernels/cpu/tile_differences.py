@@ -22,6 +22,8 @@ ROOM = 64  # lanes past the end that a vector may touch
 # What goes from tile to tile: place in the row, the value before or the running sum, and for each
 # of two axes the place in its ring and in its span.
 STATE = 6
+KEPT = 4  # sets of buffers that a thread keeps, if the rings of the last
+SMALL = 1 << 20  # are of no more bytes
 _NEVER = 1 << 60  # the stride of an axis that is not there
 
 
@@ -29,11 +31,17 @@ _kept = threading.local()
 
 
 def buffers_of(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
-    """Buffers of a pass over these axes, at its start; a thread keeps those that it used last."""
-    made: Any = getattr(_kept, "buffers", None)
-    if made is None or made[0] is not strides or made[1] is not spans:
+    """Buffers of a pass over these axes, at its start; a thread keeps some that it used last."""
+    kept: list[Any] | None = getattr(_kept, "buffers", None)
+    if kept is None:
+        kept = _kept.buffers = []
+    for made in kept:
+        if made[0] is strides and made[1] is spans:
+            break
+    else:
         made = strides, spans, new_buffers(strides, spans)
-        _kept.buffers = made
+        kept.insert(0, made)
+        del kept[KEPT if made[2][1].nbytes <= SMALL else 1 :]
     buffers: tuple[NDArray[Any], ...] = made[2]
     buffers[-1][:] = 0
     return buffers
@@ -67,7 +75,7 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     rings += sum(int(strides[k]) + ROOM for k in far[2:])
     return (
         aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
-        aligned(rings),
+        aligned(rings + HALO),  # the last stay zeros
         np.zeros((max(len(strides), 1), HALO), np.int32),
         np.array(leads, np.int64),
         np.array(plan, np.int64),
@@ -145,11 +153,21 @@ def add_near(row, last, s, span, lead, pos, m):
     for j in range(s):
         row[HALO - s + j] = last[j]
     r = pos % span
+    a = row.ctypes.data + 4 * HALO
     i = np.int64(0)
     while i < m:
         n = min(m - i, span - r)
-        for j in range(i + max(min(lead - r, n), 0), i + n):
-            row[HALO + j] += row[HALO + j - s]
+        start = i + max(min(lead - r, n), 0)
+        place, count = a + 4 * start, i + n - start
+        if s == 2:
+            row_steps.sum_lag_2(place, count)
+        elif s == 3:
+            row_steps.sum_lag_3(place, count)
+        elif s == 4:
+            row_steps.sum_lag_4(place, count)
+        else:
+            for j in range(start, i + n):
+                row[HALO + j] += row[HALO + j - s]
         i += n
         r = r + n if r + n < span else np.int64(0)
     for j in range(s):
@@ -157,45 +175,51 @@ def add_near(row, last, s, span, lead, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def _histories(n, rings, zeros, plan, state):
-    """Where to read and write on two axes for the next n values, all of the same rows."""
-    write1 = rings + 4 * state[2]
-    write2 = rings + 4 * (plan[10] + state[4])
-    step1 = np.int64(state[3] >= plan[5])
-    step2 = np.int64(state[5] >= plan[9])
+def _histories(n, first, second, zeros, axes, walk):
+    """Where to read and write on two axes for the next n values, all of the same rows.
+
+    ``axes`` and ``walk``, where we are on them, are tuples, which stay in registers; the walk
+    after those values is given too.
+    """
+    s1, span1, lead1, s2, span2, lead2 = axes
+    p1, r1, p2, r2 = walk
+    write1, write2 = first + 4 * p1, second + 4 * p2
+    step1, step2 = np.int64(r1 >= lead1), np.int64(r2 >= lead2)
     read1 = write1 if step1 else zeros
     read2 = write2 if step2 else zeros
-    for k in range(2):
-        s, span = plan[3 + 4 * k], plan[4 + 4 * k]
-        p, r = state[2 + 2 * k] + n, state[3 + 2 * k] + n
-        state[2 + 2 * k] = p if p < s else 0
-        state[3 + 2 * k] = r if r < span else 0
-    return read1, write1, step1, read2, write2, step2
+    p1 = p1 + n if p1 + n < s1 else 0
+    r1 = r1 + n if r1 + n < span1 else 0
+    p2 = p2 + n if p2 + n < s2 else 0
+    r2 = r2 + n if r2 + n < span2 else 0
+    return read1, write1, step1, read2, write2, step2, (p1, r1, p2, r2)
 
 
 @njit(nogil=True, cache=True)
 def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
     """Difference the tile in the first row along every axis; which row the residual is in."""
-    zeros = np.zeros(HALO, np.int32)
-    ring = rings.ctypes.data
-    nothing = zeros.ctypes.data
+    ring = np.int64(rings.ctypes.data)
+    nothing = ring + 4 * (rings.size - HALO)
+    second = ring + 4 * plan[10]
     a = tiles[0].ctypes.data + 4 * HALO
     d = tiles[1].ctypes.data + 4 * HALO
-    along, rows = plan[1], plan[2]
+    length, along, rows = plan[0], plan[1], plan[2]
+    axes = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
+    walk = state[2], state[3], state[4], state[5]
+    at, last = state[0], np.int32(state[1])
     i = np.int64(0)
     while i < m:
-        n = min(m - i, plan[0] - state[0])
-        before = np.int32(state[1]) if state[0] else np.int32(0)
-        state[0] = state[0] + n if state[0] + n < plan[0] else 0
-        r1, w1, s1, r2, w2, s2 = _histories(n, ring, nothing, plan, state)
+        n = min(m - i, length - at)
+        before = last if at else np.int32(0)
+        at = at + n if at + n < length else np.int64(0)
+        r1, w1, s1, r2, w2, s2, walk = _histories(n, ring, second, nothing, axes, walk)
         v, o = a + 4 * i, d + 4 * i
         if along:
             if rows == 2:
-                state[1] = row_steps.forward_row_2(v, o, n, before, r1, w1, s1, r2, w2, s2)
+                last = row_steps.forward_row_2(v, o, n, before, r1, w1, s1, r2, w2, s2)
             elif rows == 1:
-                state[1] = row_steps.forward_row_1(v, o, n, before, r1, w1, s1)
+                last = row_steps.forward_row_1(v, o, n, before, r1, w1, s1)
             else:
-                state[1] = row_steps.forward_row_0(v, o, n, before)
+                last = row_steps.forward_row_0(v, o, n, before)
         elif rows == 2:
             row_steps.forward_2(v, o, n, before, r1, w1, s1, r2, w2, s2)
         elif rows == 1:
@@ -203,6 +227,8 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
         else:
             row_steps.forward_0(v, o, n, before)
         i += n
+    state[0], state[1] = at, last
+    state[2], state[3], state[4], state[5] = walk
     extra = ring + 4 * plan[11]
     for k in range(plan[12]):
         axis = plan[14 + k]
@@ -225,30 +251,35 @@ def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, tar
 
     Up to 31 values more than m are written, with anything.
     """
-    zeros = np.zeros(HALO, np.int32)
-    ring = rings.ctypes.data
-    nothing = zeros.ctypes.data
+    ring = np.int64(rings.ctypes.data)
+    nothing = ring + 4 * (rings.size - HALO)
+    second = ring + 4 * plan[10]
     a = tiles[0].ctypes.data + 4 * HALO
     for k in range(plan[13] - 1, -1, -1):
         axis = plan[14 + plan[12] + k]
         add_near(tiles[0], lasts[axis], strides[axis], spans[axis], leads[axis], pos, m)
-    extra = ring + 4 * rings.size
+    extra = nothing
     for k in range(plan[12] - 1, -1, -1):
         axis = plan[14 + k]
         extra -= 4 * (strides[axis] + ROOM)
         add_rows(a, extra, strides[axis], spans[axis], leads[axis], pos, m)
-    i = np.int64(0)
-    while plan[1] and i < m:
-        n = min(m - i, plan[0] - state[0])
-        before = np.int32(state[1]) if state[0] else np.int32(0)
-        state[0] = state[0] + n if state[0] + n < plan[0] else 0
-        state[1] = row_steps.sum_row(a + 4 * i, n, before)
-        i += n
+    if plan[1]:
+        length, at, last = plan[0], state[0], np.int32(state[1])
+        i = np.int64(0)
+        while i < m:
+            n = min(m - i, length - at)
+            before = last if at else np.int32(0)
+            at = at + n if at + n < length else np.int64(0)
+            last = row_steps.sum_row(a + 4 * i, n, before)
+            i += n
+        state[0], state[1] = at, last
     rows = plan[2]
+    axes = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
+    walk = state[2], state[3], state[4], state[5]
     i = np.int64(0)
     while i < m:
-        n = min(m - i, plan[3] - state[2])
-        r1, w1, s1, r2, w2, s2 = _histories(n, ring, nothing, plan, state)
+        n = min(m - i, axes[0] - walk[0])
+        r1, w1, s1, r2, w2, s2, walk = _histories(n, ring, second, nothing, axes, walk)
         v = a + 4 * i
         if wide:
             y = target + 8 * i
@@ -267,3 +298,4 @@ def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, tar
             else:
                 row_steps.inverse_0_f4(v, y, n, cell)
         i += n
+    state[2], state[3], state[4], state[5] = walk

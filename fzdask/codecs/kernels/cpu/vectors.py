@@ -67,10 +67,9 @@ def fold(b, op, v, n):
     return v
 
 
-def running(b, v):
-    """Running sums of the lanes."""
+def running(b, v, shift=1):
+    """Running sums of the lanes, or of every so many-th lane."""
     n = v.type.count
-    shift = 1
     while shift < n:
         moved = [n - shift + j if j < shift else n + j - shift for j in range(n)]
         v = b.add(v, pick(b, zero(v), v, moved))

@@ -12,8 +12,13 @@ from fzdask.codecs.kernels.cpu import interpolate_classes as classes
 from fzdask.codecs.kernels.cpu import interpolate_splines as splines
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.huffman import Huffman
-from fzdask.codecs.stages.interpolate import DIFFERENCES, LEVELS, Interpolate
-from fzdask.codecs.stages.interpolate_levels import layout_of, pack_levels, unpack_levels
+from fzdask.codecs.stages.interpolate import (
+    DIFFERENCES,
+    LEVELS,
+    Interpolate,
+    difference_bits,
+)
+from fzdask.codecs.stages.interpolate_levels import layout_of, pack_levels, spread, unpack_levels
 from fzdask.codecs.stages.lorenzo import Lorenzo, folded_shape
 from fzdask.codecs.stages.quantize import Quantize
 from fzdask.codecs.stages.zstd import Zstd
@@ -245,6 +250,30 @@ def test_parameters_of_an_order_that_is_none_are_refused():
             Interpolate().form_after(form, wrong)
     with pytest.raises(FormatError):
         Interpolate().form_after(Form((9,), np.dtype("f4"), 1.0), bytes([0, 4, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("among", "wanted"), [(1, 512), (511, 512), (512, 512), (4096, 512), (10**6, 7)]
+)
+def test_what_is_looked_at_is_spread_and_has_no_period(among, wanted):
+    chosen = spread(among, wanted)
+    parts = min(among, wanted)
+    assert chosen.size == parts
+    low, high = np.arange(parts) * among // parts, (np.arange(parts) + 1) * among // parts
+    assert ((low <= chosen) & (chosen < high)).all()
+    if among > 4 * parts:  # no step comes often
+        assert np.unique(np.diff(chosen), return_counts=True)[1].max() < max(parts // 4, 2)
+
+
+def test_estimates_see_what_lies_at_one_end_of_the_rows():
+    """A quiet field with noise only in the last values of its rows, or only in its first ones."""
+    random = np.random.default_rng(9)
+    for part in (slice(0, 32), slice(96, 128)):
+        x = np.zeros((64, 64, 128), "f4")
+        x[..., part] = random.integers(0, 64, (64, 64, 32))
+        form = Form(x.shape, x.dtype, 0.5)
+        bits = difference_bits(x.reshape(-1), form, 0)
+        assert bits / 256 == pytest.approx(x.size / 4 * 6, rel=0.2)
 
 
 def test_what_32_bits_do_not_hold_is_differenced():

@@ -115,9 +115,9 @@ class DeviceAttempt(Attempt):
             return self.special.copy()
         return self.device.zeros(-(-self.x.size // 32), np.uint32)
 
-    def _on_host(self, array: Any) -> NDArray[Any]:
-        host: NDArray[Any] = self.device.download(array)
-        return host
+    def _rows(self, array: Any, which: NDArray[np.int64]) -> NDArray[Any]:
+        rows: NDArray[Any] = self.device.download(array[self.device.upload(which)])
+        return rows
 
     def _encode(self, first: int, samples: int, *, known: bool) -> int:
         if first == self.levels - 1:

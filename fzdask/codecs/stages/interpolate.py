@@ -33,6 +33,8 @@ from fzdask.errors import ConfigError, FormatError
 __all__ = ["Interpolate"]
 
 DIFFERENCES, LEVELS = 0, 1  # ways to predict, as in the parameters
+# Levels are estimated apart, but one codebook serves them all: so much more they take.
+ONE_CODEBOOK = 1.03
 PREDICTORS = ("auto", "interpolation", "lorenzo")
 
 
@@ -145,7 +147,7 @@ class Interpolate(ArrayStage):
         if self.predictor == "auto":
             subset = chunk.subset(attempt.masked)
             bits = chunk.difference_bits(attempt.masked, subset)
-            if bits < attempt.encode_coarse(bits):
+            if bits < ONE_CODEBOOK * attempt.encode_coarse(bits):
                 return in_best_order(chunk, chunk.differences(subset))
         else:
             attempt.encode_coarse(2**62)

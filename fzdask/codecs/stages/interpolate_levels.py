@@ -20,11 +20,11 @@ from fzdask.codecs.stages.base import Form, Job, Section
 from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.errors import FormatError
 
-__all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections"]
+__all__ = ["Attempt", "Layout", "decode_levels", "layout_of", "outlier_sections", "spread"]
 
 MAX_LEVELS = 4 * 48  # arrays have fewer than 2**48 values
 SHORT = 16  # a last axis shorter than this changes places with the longest: rows are worked along
-PIECES = 256  # pieces of codes that the size of the coarse levels is estimated from
+PIECES = 512  # pieces of codes that the size of the coarse levels is estimated from
 # Narrower cells of coarse levels do not pay where a value of the finest level takes more bits than
 # that, in units of 2**-8, or where it takes fewer than that share of what the coarse levels do.
 NARROWER_PAYS = 160
@@ -94,11 +94,25 @@ def cell_widths(bound: float, sixteenths: NDArray[np.int64], whole: bool) -> NDA
     return 2.0 * bound * (sixteenths / 16.0)
 
 
+def spread(among: int, wanted: int) -> NDArray[np.int64]:
+    """Numbers of so many of some things, one of each equal part, with no period rows could share.
+
+    All are named where fewer are there.
+    """
+    wanted = min(wanted, among)
+    k = np.arange(wanted, dtype=np.int64)
+    low, high = k * among // wanted, (k + 1) * among // wanted
+    random = k.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    random = (random ^ random >> np.uint64(32)) * np.uint64(0xD6E8FEB86659FD93)
+    chosen: NDArray[np.int64] = low + (random >> np.uint64(33)).astype(np.int64) % (high - low)
+    return chosen
+
+
 class Attempt:
     """An array encoded but for its finest level, of which the size is estimated.
 
     What is chosen is chosen here for all devices; where another holds the array, a subclass does
-    the work on it (``_take``, ``_plan``, ``_new_flags``, ``_on_host``, ``_encode``, ``finish``).
+    the work on it (``_take``, ``_plan``, ``_new_flags``, ``_rows``, ``_encode``, ``finish``).
 
     Attributes
     ----------
@@ -195,18 +209,18 @@ class Attempt:
         known = sixteenths is not TRIALS[0]
         finest = self._encode(self.levels - 1, min(max(n // 128, 2048), 8192), known=known)
         counts = np.empty((2, ALPHABET), np.int64)
-        # Whole pieces, at most PIECES of them, evenly spread.
         length = min(tuning.PIECE, self.coarse)
         pieces = self.codes[: self.coarse // length * length].reshape(-1, length)
-        some = self._on_host(pieces[:: -(-pieces.shape[0] // PIECES)].astype(np.int64).reshape(-1))
+        some = self._rows(pieces, spread(pieces.shape[0], PIECES)).astype(np.int64).reshape(-1)
         return finest + int(self.coarse * tuning.code_bits(some, length, counts)), finest
 
     def _new_flags(self) -> NDArray[np.uint8]:
         return np.zeros(self.x.size, np.uint8) if self.special is None else self.special.copy()
 
-    def _on_host(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The values of an array, where the host's code looks at them."""
-        return array
+    def _rows(self, array: NDArray[Any], which: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows of an array, where the host's code looks at them."""
+        rows: NDArray[Any] = array[which]
+        return rows
 
     def _encode(self, first: int, samples: int, *, known: bool) -> int:
         return int(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu.interpolate_order import costs_after
-from fzdask.codecs.stages.interpolate_levels import Layout
+from fzdask.codecs.stages.interpolate_levels import Layout, spread
 
 __all__ = ["choose_innermost", "order_of"]
 
@@ -20,7 +20,6 @@ RUNS_PAY = 1.5  # they are coded as such if that is so much better than a prefix
 # is hardly anything but zeros. Its unit is 2**-8 bit.
 PART_SAVED = 80
 BITS_SAVED = 128 << 8
-MULTIPLIER = 2654435761  # spreads the pieces, so that they do not all lie alike
 
 Take = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
 
@@ -75,10 +74,7 @@ def _starts(folded: tuple[int, ...], length: int) -> NDArray[np.int64]:
     size = int(np.prod(folded, dtype=np.int64))
     in_row = row // length
     pieces = size // row * in_row
-    wanted = min(max(min(max(size // 64, LEAST), MOST) // length, 1), pieces)
-    k = np.arange(wanted, dtype=np.int64)
-    low = k * pieces // wanted
-    at = low + (k * MULTIPLIER >> 7) % ((k + 1) * pieces // wanted - low)
+    at = spread(pieces, max(min(max(size // 64, LEAST), MOST) // length, 1))
     starts: NDArray[np.int64] = at // in_row * row + at % in_row * length
     return starts
 

@@ -330,23 +330,25 @@ def estimate_differences(x, grid, axes, inv, limit, samples):
     strides = np.ones(AXES, np.int64)
     for d in range(AXES - 2, -1, -1):
         strides[d] = strides[d + 1] * grid[d + 1]
-    n = min(grid[AXES - 1], PIECE)
-    wanted = min(samples // n, x.size // n)
+    row = grid[AXES - 1]
+    in_row = (row + PIECE - 1) // PIECE
+    n = row // in_row
+    pieces = x.size // row * in_row
+    wanted = min(samples // n, pieces)
     used = 0
     random = np.uint64(1)
     for k in range(wanted):
-        low = k * x.size // wanted
+        low = k * pieces // wanted
         random = random * MULTIPLIER + INCREMENT
-        room = np.uint64((k + 1) * x.size // wanted - low)
-        at = low + np.int64((random >> np.uint64(33)) % room)
-        inner = at % grid[AXES - 1]
-        at -= max(inner + n - grid[AXES - 1], 0)  # a piece ends within its row
+        room = np.uint64((k + 1) * pieces // wanted - low)
+        piece = low + np.int64((random >> np.uint64(33)) % room)
+        at = piece // in_row * row + piece % in_row * n
         outside = 0  # axes along which the piece lies at the edge
         for d in range(AXES - 1):
             if at // strides[d] % grid[d] == 0:
                 outside |= 1 << d
         for i in range(at, at + n):
-            edge = outside | (8 if i % grid[AXES - 1] == 0 else 0)
+            edge = outside | (8 if i % row == 0 else 0)
             total = 0.0
             for p in range(CLASSES):
                 if p & ~axes or p & edge:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -50,14 +51,13 @@ def choose_innermost(take: Take, folded: tuple[int, ...]) -> int:
         return last
     length = min(PIECE, folded[-1])
     starts = _starts(folded, length)
-    places = [
-        _places_before(starts, folded, axis, back) for axis in range(last + 1) for back in BACK
-    ]
-    codes, *known = take(np.stack([starts, *places]), length).reshape(len(places) + 1, -1)
+    places = [_places_before(starts, folded, axis) for axis in range(last + 1)]
+    codes = take(np.concatenate([starts[None], *places]), length)
+    codes = codes.reshape(codes.shape[0], -1)
     several = len(BACK)
     plain, by_runs, by_matches = zip(
         *(
-            costs_after(codes, np.stack(known[several * axis : several * (axis + 1)]))
+            costs_after(codes[0], codes[1 + several * axis : 1 + several * (axis + 1)])
             for axis in range(last + 1)
         ),
         strict=True,
@@ -71,7 +71,7 @@ def choose_innermost(take: Take, folded: tuple[int, ...]) -> int:
 def _starts(folded: tuple[int, ...], length: int) -> NDArray[np.int64]:
     """Where pieces of rows begin, spread over the array."""
     row = folded[-1]
-    size = int(np.prod(folded, dtype=np.int64))
+    size = math.prod(folded)
     in_row = row // length
     pieces = size // row * in_row
     at = spread(pieces, max(min(max(size // 64, LEAST), MOST) // length, 1))
@@ -80,16 +80,19 @@ def _starts(folded: tuple[int, ...], length: int) -> NDArray[np.int64]:
 
 
 def _places_before(
-    starts: NDArray[np.int64], folded: tuple[int, ...], axis: int, back: int
+    starts: NDArray[np.int64], folded: tuple[int, ...], axis: int
 ) -> NDArray[np.int64]:
-    """Where the value so many places back would be with this axis innermost.
+    """Where the values so many places back would be with this axis innermost, a row for each.
 
     Behind the beginning of a line comes the end of the line before (beside a wall of the array
     only about there, which is good enough for a sample).
     """
-    n, stride = folded[axis], int(np.prod(folded[axis + 1 :], dtype=np.int64))
-    lines: NDArray[np.int64] = -((starts // stride % n - back) // n)
-    if axis == len(folded) - 1:
-        lines = np.zeros_like(starts)  # a line goes on in the next one as it is
-    places: NDArray[np.int64] = np.maximum(starts - lines + (lines * n - back) * stride, 0)
-    return places
+    back = np.array(BACK, np.int64)[:, None]
+    stride = math.prod(folded[axis + 1 :])
+    places = starts - back * stride
+    if axis < len(folded) - 1:  # along the last one, lines go on in the next as they are
+        n = folded[axis]
+        lines = -((starts // stride % n - back) // n)
+        places += lines * (n * stride - 1)
+    clipped: NDArray[np.int64] = np.maximum(places, 0)
+    return clipped

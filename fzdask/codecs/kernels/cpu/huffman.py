@@ -12,7 +12,7 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
 from fzdask.codecs.kernels.cpu.huffman_decode import WIDE_BOOK, decode
 from fzdask.codecs.kernels.cpu.huffman_runs import ROOM as RUN_ROOM
-from fzdask.codecs.kernels.cpu.huffman_runs import code_runs, count_runs, run_tables
+from fzdask.codecs.kernels.cpu.huffman_runs import code_runs, count_runs, run_table
 from fzdask.codecs.kernels.cpu.huffman_steps import (
     EIGHTS,
     FAR,
@@ -25,15 +25,18 @@ from fzdask.codecs.kernels.cpu.huffman_steps import (
     codes_far,
     codes_near,
 )
-from fzdask.codecs.kernels.cpu.huffman_words import flush, put, put_values
+from fzdask.codecs.kernels.cpu.huffman_words import (
+    code_of,
+    codes_of_16_bits,
+    flush,
+    put,
+    put_values,
+)
 from fzdask.codecs.kernels.cpu.symbols import (
-    DIRECT,
     ESCAPE,
     ESCAPE_BITS,
     RUN,
-    WIDE,
     extra_bits,
-    symbol_of,
 )
 
 __all__ = ["WIDE_BOOK", "coded_bits", "count_runs", "decode", "encode"]
@@ -60,23 +63,6 @@ def coded_bits(counts, lengths):
 
 
 @njit(nogil=True, cache=True)
-def _code_of(codes, z):
-    """Code of a value with its raw bits, and its length: above 64 where it has no such code."""
-    u = np.uint64(z)
-    byte, eight = np.uint64(255), np.uint64(8)
-    if u < np.uint64(DIRECT):
-        packed = np.uint64(codes[u])
-        return packed >> eight, packed & byte
-    if u == np.uint64(WIDE):
-        return np.uint64(0), byte
-    s = np.uint64(symbol_of(u))
-    extra = np.uint64(extra_bits(s))
-    packed = np.uint64(codes[s])
-    raw = u & ((np.uint64(1) << extra) - np.uint64(1))
-    return (packed >> eight) << extra | raw, (packed & byte) + extra
-
-
-@njit(nogil=True, cache=True)
 def encode(z, wide, chunk, mode, codes, words, sizes):
     """Code every chunk; ``sizes[c]`` gets its words. Returns the number of words written.
 
@@ -86,7 +72,8 @@ def encode(z, wide, chunk, mode, codes, words, sizes):
     table = np.zeros(2 * FAR, np.uint16)
     far = _fill_table(codes, table)
     joined = np.empty(JOINED, np.uint64)
-    of_runs, of_values = run_tables(codes)
+    of_runs, of_values = run_table(codes), codes_of_16_bits(codes)
+    values_at = np.int64(of_values.ctypes.data)
     entries = np.empty(chunk + RUN_ROOM if mode >= 0 else 0, np.uint32)
     target = np.int64(words.ctypes.data)
     w = np.uint64(0)
@@ -99,7 +86,9 @@ def encode(z, wide, chunk, mode, codes, words, sizes):
                 part, wide, used, mode, codes, of_runs, of_values, entries, target, w
             )  # fmt: skip
         else:
-            w, used = _encode_values(part, wide, used, codes, table, far, joined, target, w)
+            w, used = _encode_values(
+                part, wide, used, codes, table, values_at, far, joined, target, w
+            )  # fmt: skip
         sizes[c] = w - first
     return np.int64(w)
 
@@ -118,7 +107,7 @@ def _fill_table(codes, table):
 
 
 @njit(nogil=True, cache=True)
-def _encode_values(part, wide, used, codes, table, far, joined, words, w):
+def _encode_values(part, wide, used, codes, table, values_at, far, joined, words, w):
     """Words of up to 16 codes each, found on vectors where symbols are small."""
     acc = np.uint64(0)
     nb = np.uint64(0)
@@ -140,8 +129,8 @@ def _encode_values(part, wide, used, codes, table, far, joined, words, w):
             for k in range(FOURS, FOURS + 8):
                 if found & 15:
                     for j in range(i + 4 * k, i + 4 * k + 4, 2):
-                        one, l1 = _code_of(codes, part[np.uint64(j)])
-                        other, l2 = _code_of(codes, part[np.uint64(j + 1)])
+                        one, l1 = code_of(values_at, part[np.uint64(j)])
+                        other, l2 = code_of(values_at, part[np.uint64(j + 1)])
                         if l1 + l2 <= np.uint64(64):
                             both = (one << l2) | other
                             w, acc, nb = put(words, w, acc, nb, both, l1 + l2)

@@ -11,14 +11,13 @@ from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import NO_CODE
 from fzdask.codecs.kernels.cpu.huffman_steps import has
-from fzdask.codecs.kernels.cpu.huffman_words import flush, put, put_symbol
+from fzdask.codecs.kernels.cpu.huffman_words import NONE, code_of, flush, put, put_symbol
 from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
 from fzdask.codecs.kernels.cpu.symbols import (
     DIRECT,
     RUN,
     WIDE,
     exponent,
-    extra_bits,
     symbol_of,
 )
 from fzdask.codecs.kernels.cpu.vectors import (
@@ -36,13 +35,12 @@ from fzdask.codecs.kernels.cpu.vectors import (
     zero,
 )
 
-__all__ = ["ROOM", "code_runs", "count_runs", "run_tables"]
+__all__ = ["ROOM", "code_runs", "count_runs", "run_table"]
 
 UNIT = 32
 HALF = UNIT // 2
 ROOM = HALF  # entries of the gathered that a vector may touch past the last
 SHORT = 512  # runs below are looked up
-_LONG = 255  # a length that no code has, of what is not looked up
 
 
 @intrinsic
@@ -142,12 +140,9 @@ def count_runs(z, wide, chunk, every, mode, counts):
 
 
 @njit(nogil=True, cache=True)
-def run_tables(codes):
-    """Codes above their lengths, to be looked up: of short runs, raw bits included, and of values.
-
-    The length of what has no such entry is longer than any.
-    """
-    of_runs = np.full(SHORT + 1, _LONG, np.uint64)
+def run_table(codes):
+    """``code << 8 | length`` of short runs, raw bits included, and ``NONE`` of others."""
+    of_runs = np.full(SHORT + 1, NONE, np.uint64)
     of_runs[0] = 0
     for run in range(1, SHORT):
         e = exponent(run)
@@ -156,26 +151,7 @@ def run_tables(codes):
             low = np.uint64(run - (1 << e))
             code = ((packed >> np.uint64(8)) << np.uint64(e)) | low
             of_runs[run] = code << np.uint64(8) | ((packed & np.uint64(255)) + np.uint64(e))
-    of_values = np.full(DIRECT + 1, _LONG, np.uint64)
-    for u in range(DIRECT):
-        if codes[u] != np.uint32(NO_CODE):
-            of_values[u] = codes[u]
-    return of_runs, of_values
-
-
-@njit(nogil=True, cache=True)
-def _code_of(codes, a, b, z):
-    """Code and length of a run and a value, of which the tables hold a and b; long without one."""
-    eight, length = np.uint64(8), np.uint64(255)
-    code, many = b >> eight, b & length
-    if z >= DIRECT and z != WIDE:
-        u = np.uint64(z)
-        s = symbol_of(u)
-        packed, extra = np.uint64(codes[s]), np.uint64(extra_bits(s))
-        raw = u & ((np.uint64(1) << extra) - np.uint64(1))
-        if packed != np.uint64(NO_CODE):
-            code, many = (packed >> eight) << extra | raw, (packed & length) + extra
-    return (a >> eight) << many | code, (a & length) + many
+    return of_runs
 
 
 @njit(nogil=True, cache=True)
@@ -184,6 +160,7 @@ def code_runs(part, wide, used, mode, codes, of_runs, of_values, entries, words,
     acc = np.uint64(0)
     nb = np.uint64(0)
     eight, length, most = np.uint64(8), np.uint64(255), np.uint64(64)
+    values_at = np.int64(of_values.ctypes.data)
     many = _gather(part, mode, entries)
     last = np.int64(-1)
     for k in range(0, many - 1, 2):
@@ -200,8 +177,10 @@ def code_runs(part, wide, used, mode, codes, of_runs, of_values, entries, words,
             both = (both << lc | c >> eight) << ld | d >> eight
             w, acc, nb = put(words, w, acc, nb, both, total)
         else:
-            one, l1 = _code_of(codes, a, b, first & 0xFFFF)
-            two, l2 = _code_of(codes, c, d, second & 0xFFFF)
+            one, l1 = code_of(values_at, first & 0xFFFF)
+            two, l2 = code_of(values_at, second & 0xFFFF)
+            one, l1 = (a >> eight) << l1 | one, (a & length) + l1
+            two, l2 = (c >> eight) << l2 | two, (c & length) + l2
             if l1 <= most:
                 w, acc, nb = put(words, w, acc, nb, one, l1)
             else:

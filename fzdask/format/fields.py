@@ -34,9 +34,10 @@ _ONE_BYTE = tuple(bytes([value]) for value in range(256))
 
 Beginning = tuple[np.dtype[Any], tuple[int, ...], str, str, float, float, tuple[StageEntry, ...]]
 
-# What the last header said before its sections: chunks of one array say the same, and each field
-# says itself where it ends, so that what begins with the same bytes reads alike.
-_latest: list[tuple[bytes, Beginning | None]] = [(b"", None)]
+# What the last headers said before their sections: chunks of one array say the same, and each
+# field says itself where it ends, so that what begins with the same bytes reads alike.
+_latest: list[tuple[bytes, Beginning]] = []
+_KEPT = 4
 
 
 def pack_fields(header: Header) -> bytes:
@@ -55,9 +56,10 @@ def pack_fields(header: Header) -> bytes:
 def unpack_fields(data: bytes, header_nbytes: int) -> Header:
     """The inverse of :func:`pack_fields`; FormatError where the bytes are none."""
     reader = _Reader(data)
-    beginning, fields = _latest[0]
-    if fields is not None and data.startswith(beginning):
-        reader.at = len(beginning)
+    for beginning, known in _latest:
+        if data.startswith(beginning):
+            reader.at, fields = len(beginning), known
+            break
     else:
         dtype, order = _unpack_dtype(reader)
         shape = _unpack_shape(reader)
@@ -66,7 +68,7 @@ def unpack_fields(data: bytes, header_nbytes: int) -> Header:
             raise FormatError(
                 f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged."
             )
-        _latest[0] = data[: reader.at], fields
+        _latest[:] = [(data[: reader.at], fields), *_latest[: _KEPT - 1]]
     return Header(*fields, _unpack_sections(reader, len(fields[-1])), header_nbytes)
 
 

@@ -10,6 +10,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I32,
     I64,
     call,
+    fetch,
     flags,
     fold,
     load,
@@ -19,7 +20,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     store,
 )
 
-__all__ = ["BLOCK", "LIMIT", "lattice_f4", "lattice_f8", "magnitudes", "subtract_from"]
+__all__ = ["BLOCK", "LIMIT", "ask_for", "lattice_f4", "lattice_f8", "magnitudes", "subtract_from"]
 
 BLOCK = 16
 LIMIT = 2.0**30
@@ -51,6 +52,17 @@ def lattice_f4(typingctx, x, inv, q):
 def lattice_f8(typingctx, x, inv, q):
     """The same of float64 values."""
     return _lattice(F64)
+
+
+@intrinsic
+def ask_for(typingctx, x, nbytes):
+    """Have the lines of a block of so many bytes at an address fetched, without waiting."""
+
+    def build(b, x, nbytes):
+        fetch(b, x, 1)
+        fetch(b, b.add(x, b.sub(nbytes, I64(1))), 1)
+
+    return step(build, types.void, types.int64, types.int64)
 
 
 @intrinsic

@@ -20,7 +20,9 @@ from fzdask.codecs.kernels.cpu.vectors import (
     F64,
     I32,
     I64,
+    LINE,
     call,
+    fetch,
     flags,
     load,
     same,
@@ -30,7 +32,6 @@ from fzdask.codecs.kernels.cpu.vectors import (
 )
 
 LANES = 32
-_LINE = 64  # bytes of a cache line
 # Bytes ahead of those at work, into the second cache. An array is read once, so it comes from
 # memory; what the processor fetches by itself ends at each page. Half or twice as many are alike;
 # 2 KiB, or the first cache, are not.
@@ -161,14 +162,9 @@ def quantize_near(typingctx, x, q, high, low):
 
 
 def _fetch(element):
-    lines = LANES * (4 if element is F32 else 8) // _LINE
-
     def build(b, x):
-        byte = ir.IntType(8).as_pointer()
-        for k in range(lines):
-            place = b.inttoptr(b.add(x, I64(_AHEAD + _LINE * k)), byte)
-            into_second_cache = I32(0), I32(2), I32(1)  # to be read
-            call(b, "llvm.prefetch.p0", ir.VoidType(), place, *into_second_cache)
+        for place in range(_AHEAD, _AHEAD + LANES * (4 if element is F32 else 8), LINE):
+            fetch(b, b.add(x, I64(place)), 2)
 
     return step(build, types.void, types.int64)
 

@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
+LINE = 64  # bytes of a cache line
 
 
 def load(b, address, element, n):
@@ -49,6 +50,12 @@ def call(b, name, result, *args):
     if function is None:
         function = ir.Function(b.module, ir.FunctionType(result, [a.type for a in args]), name)
     return b.call(function, args)
+
+
+def fetch(b, address, level):
+    """Ask for a cache line that will be read, into the cache of this level; never fails."""
+    place = b.inttoptr(address, I8.as_pointer())
+    call(b, "llvm.prefetch.p0", ir.VoidType(), place, I32(0), I32(4 - level), I32(1))
 
 
 def join(b, parts):

@@ -6,6 +6,7 @@ from numba import njit
 from fzdask.codecs.kernels.cpu.block_steps import (
     BLOCK,
     LIMIT,
+    ask_for,
     lattice_f4,
     lattice_f8,
     magnitudes,
@@ -52,13 +53,17 @@ def narrowest_axes(x, forced, shape, inv, blocks):
     planes = np.zeros(subsets, np.int64)
     base, rows = np.int64(x.ctypes.data), np.int64(q.ctypes.data)
     real = x.dtype.type(0.5) != 0  # a lattice has no halves
+    places = np.empty(blocks, np.int64)
     random = np.uint64(1)
-    taken = 0
     for k in range(blocks):
         random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         start = k * count // blocks
         room = (k + 1) * count // blocks - start
-        at = (first + start + np.int64((random >> np.uint64(33)) % np.uint64(room))) * BLOCK
+        places[k] = (first + start + np.int64((random >> np.uint64(33)) % np.uint64(room))) * BLOCK
+        for b in range(subsets):  # all at once: one by one, each would be waited for
+            ask_for(base + x.itemsize * (places[k] - before[b]), BLOCK * x.itemsize)
+    taken = 0
+    for at in places:
         good = True
         for b in range(subsets):
             place, row = at - before[b], rows + 4 * BLOCK * b

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import difference, outliers
 from fzdask.codecs.kernels.cpu import interpolate_tuning as tuning
+from fzdask.codecs.kernels.cpu.scratch import scratch
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
 from fzdask.codecs.stages.interpolate_levels import (
     Attempt,
@@ -186,7 +187,8 @@ class Interpolate(ArrayStage):
     ) -> NDArray[Any]:
         if params[0] == DIFFERENCES:
             order = stored_order(form, params)
-            data = data if order is None else order.restored(data)
+            if order is not None:
+                data = order.restored(data, scratch(data.size, data.dtype))
             return _decode_differences(data, form, params, sections)
         check_bound(form)
         levels = sections.get("levels", np.zeros(0, np.uint8))

@@ -58,15 +58,23 @@ class Layout:
         """The elements as they are interpolated."""
         if self.moved < 0:
             return flat
-        return np.ascontiguousarray(np.moveaxis(flat.reshape(self.folded), self.moved, -1)).ravel()
+        view = np.moveaxis(flat.reshape(self.folded), self.moved, -1)
+        return _copy(view, scratch(flat.size, flat.dtype))
 
-    def restored(self, flat: NDArray[Any]) -> NDArray[Any]:
-        """Undo :meth:`arranged`."""
+    def restored(self, flat: NDArray[Any], room: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Undo :meth:`arranged`; in ``room`` of that size if there is any."""
         if self.moved < 0:
             return flat
         shape = [n for k, n in enumerate(self.folded) if k != self.moved]
         arranged = flat.reshape(*shape, self.folded[self.moved])
-        return np.ascontiguousarray(np.moveaxis(arranged, -1, self.moved)).ravel()
+        room = np.empty(flat.size, flat.dtype) if room is None else room
+        return _copy(np.moveaxis(arranged, -1, self.moved), room)
+
+
+def _copy(view: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """The elements of an array in its order, in a flat one."""
+    out.reshape(view.shape)[...] = view
+    return out
 
 
 @lru_cache(maxsize=1024)

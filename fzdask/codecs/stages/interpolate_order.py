@@ -17,9 +17,9 @@ PIECE = 16  # neighbours in memory that a sample takes at most
 LEAST, MOST = 8192, 16384  # values of a sample, a 64th of all in between
 BACK = (1, 2, 4, 8, 16, 32)  # how far before a value a sample looks
 RUNS_PAY = 1.5  # they are coded as such if that is so much better than a prefix code
-# Another order must save an 80th of the sample's bits, and more than chance does in a sample that
-# is hardly anything but zeros. Its unit is 2**-8 bit.
-PART_SAVED = 80
+# Another order must save a 40th of the sample's bits, as decoding takes longer by a third, and more
+# than chance does in a sample that is hardly anything but zeros. Its unit is 2**-8 bit.
+PART_SAVED = 40
 BITS_SAVED = 128 << 8
 
 Take = Callable[[NDArray[np.int64], int], NDArray[np.int64]]

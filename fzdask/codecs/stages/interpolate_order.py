@@ -14,7 +14,7 @@ from fzdask.codecs.stages.interpolate_levels import Layout, spread
 __all__ = ["choose_innermost", "order_of"]
 
 PIECE = 16  # neighbours in memory that a sample takes at most
-LEAST, MOST = 8192, 16384  # values of a sample, a 64th of all in between
+SAMPLE = 8192  # values
 BACK = (1, 2, 4, 8, 16, 32)  # how far before a value a sample looks
 RUNS_PAY = 1.5  # they are coded as such if that is so much better than a prefix code
 # Another order must save a 40th of the sample's bits, as decoding takes longer by a third, and more
@@ -71,10 +71,9 @@ def choose_innermost(take: Take, folded: tuple[int, ...]) -> int:
 def _starts(folded: tuple[int, ...], length: int) -> NDArray[np.int64]:
     """Where pieces of rows begin, spread over the array."""
     row = folded[-1]
-    size = math.prod(folded)
     in_row = row // length
-    pieces = size // row * in_row
-    at = spread(pieces, max(min(max(size // 64, LEAST), MOST) // length, 1))
+    pieces = math.prod(folded[:-1]) * in_row
+    at = spread(pieces, max(SAMPLE // length, 1))
     starts: NDArray[np.int64] = at // in_row * row + at % in_row * length
     return starts
 

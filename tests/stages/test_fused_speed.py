@@ -11,6 +11,7 @@ from exact import assert_guarantee
 import fzdask
 from fzdask.codecs.api import decode
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.kernels.cpu.tile_differences import TILE
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import memory_order, prepare
 from fzdask.codecs.stages.base import Known
@@ -55,6 +56,8 @@ SHAPES = [
     (1,), (15,), (63,), (64,), (65,), (2047,), (2048,), (2063,), (2064,), (2079,), (2080,), (2081,),
     (4200,), (90, 63), (90, 64), (65, 65), (700, 3), (40, 60, 2), (30, 80, 4), (900, 5),
     (5, 1, 40, 21), (9, 70, 33), (3, 3, 65, 9), (2, 3, 4, 5, 6, 7), (2, 2000), (6, 2049),
+    (TILE - 1,), (TILE,), (TILE + 15,), (2 * TILE + 31,), (3, TILE), (2731, 3), (103, 40, 2),
+    (90, 183), (5, 41, 64), (9, 70, 53), (4, 3, 65, 22),
 ]  # fmt: skip
 
 
@@ -150,11 +153,11 @@ def test_an_absolute_bound_takes_no_pass_for_the_range(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("place", [0, 2047, 2048, 4100, -1])
+@pytest.mark.parametrize("place", [0, TILE - 1, TILE, 2 * TILE + 4, -1])
 def test_one_value_beyond_a_narrow_lattice(dtype, place):
     """Wherever the first of them is, all go to the wide lattice, as without fusion."""
     bound = 2.0**-11
-    x = np.random.default_rng(6).uniform(-1, 1, 2048 * 3 + 77).astype(dtype)
+    x = np.random.default_rng(6).uniform(-1, 1, TILE * 3 + 77).astype(dtype)
     for edge in (2.0**20, -(2.0**20), np.finfo(dtype).max):
         far = x.copy()
         far[place] = edge  # 2**30 cells

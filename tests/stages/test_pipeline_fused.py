@@ -10,6 +10,7 @@ import pytest
 from exact import assert_guarantee
 
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.kernels.cpu.tile_differences import TILE
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import memory_order, prepare, restore_layout
 from fzdask.codecs.stages.base import Known
@@ -27,7 +28,7 @@ CHAINS = [
     "quantize | lorenzo | huffman | zstd",
     "quantize | lorenzo | zstd(level=3) | zstd",
 ]
-SHAPES = [(1,), (2047,), (2049,), (65, 65), (3, 2048), (33, 64), (5, 6, 71), (2, 3, 5, 7, 11)]
+SHAPES = [(1,), (2047,), (TILE + 1,), (65, 65), (3, 2731), (33, 64), (5, 6, 71), (2, 3, 5, 7, 11)]
 DTYPES = ["f2", "f4", "f8", "c8", "c16", "i1", "u2", "i4", "u8"]
 
 

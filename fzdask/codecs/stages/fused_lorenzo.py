@@ -37,7 +37,7 @@ WIDTH = 4  # bytes of the lattice that the kernel on vectors takes
 
 
 class QuantizeLorenzo(Fusion):
-    """Quantize and difference tile by tile, in the L1 cache."""
+    """Quantize and difference tile by tile."""
 
     chain: ClassVar[tuple[type[Stage], ...]] = (Quantize, Lorenzo)
 

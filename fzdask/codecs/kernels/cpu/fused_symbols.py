@@ -1,6 +1,6 @@
 """``quantize | lorenzo`` on to an entropy coder's symbols and their counts, and back.
 
-Tiles stay in the L1 cache; lattices are of 32 bits. What each stage does is said by its own
+Tiles stay near; lattices are of 32 bits. What each stage does is said by its own
 kernel; this one gives the same, and is made of steps on vectors.
 """
 
@@ -34,7 +34,7 @@ from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 ROOM = UNIT  # values past the end of the symbols that a vector may touch
 LANES = lattice_vectors.LANES
 TABLES = 4  # of pairs, taken in turn: equal neighbours then do not wait for each other
-_TILES = 200  # of TILE values: the counts of a pair in one table then fit 16 bits
+_TILES = (1 << 18) // TILE  # the counts of a pair in one table then fit 16 bits
 _MANY = TILE // 16  # pairs of a tile that are not small: the next is counted value by value
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import row_steps, vectors
 
-TILE = 2048  # values: two tiles, the input and the output take 32 KiB
+TILE = 8192  # values: what a tile costs by itself counts for more than that it is in the L1 cache
 HALO = 64  # lanes in front of a tile
 FAR = 16  # strides from here on have a ring; shorter ones would fill no vector
 ROOM = 64  # lanes past the end that a vector may touch

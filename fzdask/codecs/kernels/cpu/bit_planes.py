@@ -18,7 +18,9 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I16,
     I32,
     I64,
+    LINE,
     call,
+    fetch,
     flags,
     fold,
     join,
@@ -33,6 +35,9 @@ from fzdask.codecs.kernels.cpu.vectors import (
 from fzdask.codecs.kernels.cpu.vectors import constant as values
 
 UNIT = 64
+# Bytes ahead at which room for planes is fetched into the second cache: a line is read before it
+# is written, and comes from memory where it was not used of late.
+AHEAD = 4096
 # Two matrices of 8 x 8 bits, side by side: from planes of 8 bits each to planes of 16, and back.
 _PAIR = [16 * k + 8 * (j & 1) + (j >> 1) for k in range(4) for j in range(16)]
 _UNPAIR = [16 * k + 2 * (j & 7) + (j >> 3) for k in range(4) for j in range(16)]
@@ -134,6 +139,8 @@ def _pack(zigzagged, levels):
     """Planes of the low ``levels`` bytes; returns bytes written << 16 | four width classes."""
 
     def build(b, a, out):
+        for place in range(AHEAD, AHEAD + UNIT * levels, LINE):
+            fetch(b, b.add(out, I64(place)), 2)
         if levels == 1:
             low = _low_bytes(b, a)
             parts = [low if zigzagged else _zigzag(b, low, I8, 8)]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from fixed_length_spec import fixed_length
@@ -119,3 +123,27 @@ def test_outlier_is_yes_or_no():
 def test_no_other_parameters_are_read(params):
     with pytest.raises(FormatError):
         FixedLength().form_after(Form((3,), np.dtype("u4")), params)
+
+
+@pytest.mark.slow
+def test_a_processor_without_products_of_bit_matrices_gives_the_same():
+    """Kernels for a generic one, compiled in a process of their own."""
+    script = (
+        "import sys, numpy as np, fzdask\n"
+        "x = np.random.default_rng(3).normal(size=5000).cumsum().astype('f4')\n"
+        "for bound in (1.0, 1e-2, 1e-5):\n"
+        "    stream = fzdask.compress(x, abs=bound, pipeline='speed')\n"
+        "    back = fzdask.decompress(stream)\n"
+        "    assert np.abs(back.astype('f8') - x).max() <= bound\n"
+        "    sys.stdout.write(stream.hex())\n"
+    )
+    given = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            check=True,
+            capture_output=True,
+            env={**os.environ, **more},
+        ).stdout
+        for more in ({}, {"NUMBA_CPU_NAME": "generic"})
+    ]
+    assert given[0] == given[1] != b""

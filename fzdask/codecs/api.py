@@ -48,6 +48,7 @@ __all__ = [
 
 # Above this share of the raw size a lossless chain is tried too, and the smaller stream kept.
 TRY_LOSSLESS = 0.7
+PIECES, PIECE = 64, 1 << 12  # of a large array, and values in each: whether to try is told from them
 LOGARITHM = "logarithm"  # the stage that resolves pw_rel
 
 
@@ -162,6 +163,8 @@ def smallest(best: bytes | None, array: NDArray[Any], order: str, pipeline: Pipe
         return best
     chain = find_pipeline(LOSSLESS) if pipeline.lossy else pipeline
     flat = flatten(array, order)
+    if best is not None and not _may_be_smaller(chain, flat, len(best) / array.nbytes):
+        return best
     form = flat_form(array.dtype, array.shape, order)
     job = Job(NO_FLAGS, flat[:0], 0.0, order)
     exact = ("lossless", 0.0, 0.0)
@@ -174,6 +177,20 @@ def smallest(best: bytes | None, array: NDArray[Any], order: str, pipeline: Pipe
         if best is None or len(stored) < len(best):
             best = stored
     return best
+
+
+def _may_be_smaller(chain: Pipeline, flat: NDArray[Any], share: float) -> bool:
+    """Whether a chain takes less than that share: of a large array, told from pieces of it.
+
+    Two streams of it at once would take as much memory again as the array.
+    """
+    step = flat.size // PIECES
+    if step <= PIECE:
+        return True
+    sample = np.ascontiguousarray(flat[: step * PIECES].reshape(PIECES, step)[:, :PIECE]).ravel()
+    form = flat_form(flat.dtype, sample.shape, "C")
+    _, _, blobs = chain.encode(sample, form, Job(NO_FLAGS, sample[:0], 0.0, "C"))
+    return sum(blob.nbytes for blob in blobs) < share * sample.nbytes
 
 
 def decode(

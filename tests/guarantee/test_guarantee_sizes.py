@@ -74,3 +74,15 @@ def test_a_missing_region_costs_next_to_nothing():
         stream = fzdask.compress(field, abs=1e-3, preserve=(-999.0,))
         assert_guarantee(field, fzdask.decompress(stream), 1e-3, preserve=(-999.0,))
         assert len(stream) <= 0.25 * sea  # two bits for a value that is there
+
+
+@pytest.mark.parametrize(("period", "exact"), [(512, True), (1 << 19, False)])
+def test_a_large_array_is_exact_where_that_is_smaller(period, exact):
+    """Whether it may be is told from pieces: of these one repeats itself, the other does not."""
+    rng = np.random.default_rng(7)
+    x = np.tile(rng.random(period, "f4"), (1 << 19) // period)
+    stream = fzdask.compress(x, abs=2e-7, pipeline="quantize | huffman")
+    back = fzdask.decompress(stream)
+    assert np.array_equal(back, x) == exact
+    assert (len(stream) < 0.1 * x.nbytes) == exact
+    assert np.abs(back.astype("f8") - x.astype("f8")).max() <= 2e-7

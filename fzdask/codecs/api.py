@@ -48,7 +48,7 @@ __all__ = [
 
 # Above this share of the raw size a lossless chain is tried too, and the smaller stream kept.
 TRY_LOSSLESS = 0.7
-PIECES, PIECE = 64, 1 << 12  # of a large array, and values in each: whether to try is told from them
+PIECES, PIECE = 64, 1 << 12  # pieces of a large array that tell whether to, and values in each
 LOGARITHM = "logarithm"  # the stage that resolves pw_rel
 
 

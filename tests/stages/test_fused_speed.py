@@ -17,6 +17,7 @@ from fzdask.codecs.prepare import memory_order, prepare
 from fzdask.codecs.stages.base import Known
 from fzdask.errors import FormatError
 
+STRAIGHT = ["speed", "default", "quality", "quantize | lorenzo | zstd"]
 CHAIN = "quantize | lorenzo(axes={}, order={}) | zigzag | fixed_length"
 
 
@@ -187,10 +188,11 @@ def test_the_first_odd_value_in_the_last_tile(dtype, odd):
 
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
-def test_values_go_straight_into_what_the_caller_has(dtype, order):
+@pytest.mark.parametrize("pipeline", STRAIGHT)
+def test_values_go_straight_into_what_the_caller_has(dtype, order, pipeline):
     x = np.asarray(field((61, 70), dtype), order=order)
     x[3, 5:9] = np.nan
-    stream = fzdask.compress(x, abs=0.01, pipeline="speed")
+    stream = fzdask.compress(x, abs=0.01, pipeline=pipeline)
     want = fzdask.decompress(stream)
     for out in (np.empty_like(x), np.empty(x.size, dtype), np.empty(x.nbytes, "u1")):
         got = decode(stream, out=out)

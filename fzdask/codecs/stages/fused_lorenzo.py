@@ -55,7 +55,7 @@ class QuantizeLorenzo(Fusion):
         sections: Sequence[dict[str, NDArray[np.uint8]]],
         known: Known,
     ) -> NDArray[Any]:
-        return _decode_quantize_lorenzo(data, forms, params, sections)
+        return _decode_quantize_lorenzo(data, forms, params, sections, known)
 
 
 class QuantizeLorenzoHuffman(Fusion):
@@ -85,10 +85,10 @@ class QuantizeLorenzoHuffman(Fusion):
         form, coder = forms[0], stages[2]
         if forms[1].dtype.itemsize != WIDTH or not isinstance(coder, Huffman):
             residual = coder.decode(data, forms[2], params[2], sections[2], known)
-            return _decode_quantize_lorenzo(residual, forms, params, sections)
+            return _decode_quantize_lorenzo(residual, forms, params, sections, known)
         coded = coder.decode_symbols(data, forms[2], params[2], sections[2], known)
         strides, spans = axes_geometry(form.shape, params[1][0])
-        out = room_for_values(form.size, form)
+        out = room_for_values(form.size, form, known)
         fused_symbols.decode(
             coded.z, coded.wide, coded.places, steps(form.bound)[0], strides, spans,
             *buffers_of(strides, spans), out,
@@ -144,8 +144,9 @@ def _decode_quantize_lorenzo(
     forms: Sequence[Form],
     params: Sequence[bytes],
     sections: Sequence[dict[str, NDArray[np.uint8]]],
+    known: Known,
 ) -> NDArray[Any]:
     """Undo both, from residuals."""
     width = forms[1].dtype.itemsize
     geometry = axes_geometry(forms[0].shape, params[1][0])
-    return dequantize_residual(residual, forms[0], width, sections[0], *geometry)
+    return dequantize_residual(residual, forms[0], width, sections[0], *geometry, known)

@@ -189,10 +189,10 @@ class Interpolate(ArrayStage):
             order = stored_order(form, params)
             if order is not None:
                 data = order.restored(data, scratch(data.size, data.dtype))
-            return _decode_differences(data, form, params, sections)
+            return _decode_differences(data, form, params, sections, known)
         check_bound(form)
         levels = sections.get("levels", np.zeros(0, np.uint8))
-        out = decode_levels(data, form, levels.tobytes())
+        out = decode_levels(data, form, levels.tobytes(), known.room)
         outliers_back(out, sections)
         return out
 
@@ -331,13 +331,17 @@ def _encode_differences(data: NDArray[Any], form: Form, job: Job, subset: int) -
 
 
 def _decode_differences(
-    data: NDArray[Any], form: Form, params: bytes, sections: dict[str, NDArray[np.uint8]]
+    data: NDArray[Any],
+    form: Form,
+    params: bytes,
+    sections: dict[str, NDArray[np.uint8]],
+    known: Known,
 ) -> NDArray[Any]:
     """Undo :func:`_encode_differences`."""
     strides, spans = axes_geometry(form.shape, params[2])
     sides = {name: section for name, section in sections.items() if name != "levels"}
     if form.dtype.kind == "f":
-        return dequantize_residual(data, form, params[1], sides, strides, spans)
+        return dequantize_residual(data, form, params[1], sides, strides, spans, known)
     lattice = np.empty(data.size, data.dtype)
     bufs, hist = difference.new_state(data.dtype, strides)
     difference.inverse(data, strides, spans, bufs, hist, lattice)

@@ -317,8 +317,10 @@ def unpack_levels(packed: bytes, grid: tuple[int, ...]) -> tuple[Any, Any, int]:
     return np.array(grids, np.int64), table, len(plans)
 
 
-def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArray[Any]:
-    """The flat array of the given form, without its outliers."""
+def decode_levels(
+    codes: NDArray[np.int32], form: Form, packed: bytes, room: NDArray[np.uint8] | None = None
+) -> NDArray[Any]:
+    """The flat array of the given form, without its outliers; in ``room`` if that is for floats."""
     whole = is_whole(form.dtype)
     layout = layout_of(form.shape)
     grids, plans, levels = unpack_levels(packed, layout.grid)
@@ -326,11 +328,12 @@ def decode_levels(codes: NDArray[np.int32], form: Form, packed: bytes) -> NDArra
     cells = cell_widths(form.bound, sixteenths, whole)
     dtype = np.dtype(np.float64) if whole else form.dtype
     largest = LARGEST_WHOLE if whole else float(np.finfo(dtype).max)
-    out = np.empty(codes.size, dtype)
+    values = None if room is None or whole else room.view(dtype)
+    out = values if values is not None and layout.moved < 0 else np.empty(codes.size, dtype)
     work = scratch(codes.size + classes.ROOM if levels else 0, dtype)
     half = scratch(math.prod(grids[1].tolist()) + classes.ROOM if levels > 1 else 0, dtype)
     interpolate.decode_levels(codes, grids, plans, cells, levels, largest, whole, work, half, out)
-    out = layout.restored(out)
+    out = layout.restored(out, values)
     if not whole:
         return out
     info = np.iinfo(form.dtype)

@@ -64,7 +64,7 @@ class Quantize(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> NDArray[Any]:
-        return dequantize_residual(data, form, params[0], sections, NO_AXES, NO_AXES)
+        return dequantize_residual(data, form, params[0], sections, NO_AXES, NO_AXES, known)
 
 
 def steps(bound: float) -> tuple[float, float]:
@@ -160,11 +160,12 @@ def dequantize_residual(
     sections: dict[str, NDArray[np.uint8]],
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
+    known: Known | None = None,
 ) -> NDArray[Any]:
     """Undo :func:`quantize_to_residual` (integers: with no axes)."""
     bound = form.bound
     if form.dtype.kind == "f":
-        out = room_for_values(data.size, form)
+        out = room_for_values(data.size, form, known)
         bufs, hist = new_state(np.dtype(f"<i{width}"), strides)
         lattice.dequantize(data, steps(bound)[0], strides, spans, bufs, hist, out)
     else:

@@ -47,7 +47,7 @@ def chunks_of(array, nbytes: int, most: int) -> list:
 def measure_chunks(field, rel: float, repeat: int, most: int) -> dict:
     """Microseconds per chunk and bytes of all chunks, for each way."""
     from fzdask import FZCodec
-    from fzdask.codecs import codebooks
+    from fzdask.codecs import shared_codebooks
 
     bound = rel * field.value_range
     chunks = chunks_of(field.array, CHUNK_NBYTES, most)
@@ -55,7 +55,7 @@ def measure_chunks(field, rel: float, repeat: int, most: int) -> dict:
     codecs["fitted"] = FZCodec.fit(field.array, abs=bound)
     for codec in codecs.values():
         codec.encode(chunks[0])  # loads the kernels
-    codebooks._registry.clear()
+    shared_codebooks._registry.clear()
     best = {way: [float("inf")] * len(chunks) for way in WAYS}
     nbytes = dict.fromkeys(WAYS, 0)
     for turn in range(repeat):

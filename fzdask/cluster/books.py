@@ -6,7 +6,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from fzdask.codecs import codebooks
+from fzdask.codecs import shared_codebooks
 
 __all__ = ["KnownBooks", "Library"]
 
@@ -22,7 +22,7 @@ class KnownBooks:
     def news(self) -> bytes | None:
         """Books that have changed since the last call, for `take`; None if none have."""
         # A snapshot of the registry: sets are added by the threads that encode.
-        now = {key: books.dump() for key, books in list(codebooks._registry.items())}
+        now = {key: books.dump() for key, books in list(shared_codebooks._registry.items())}
         changed = {k: v for k, v in now.items() if v and self._told.get(k) != v}
         self._told = now
         return pickle.dumps(changed) if changed else None
@@ -33,7 +33,7 @@ class KnownBooks:
         Where it has its own they suit its blocks better, and a set of books holds but a few.
         """
         for key, books in pickle.loads(dumped).items():
-            own = codebooks.shared_books(key)
+            own = shared_codebooks.shared_books(key)
             if not own.dump():
                 own.load(books)
                 self._told[key] = own.dump()
@@ -54,7 +54,7 @@ class Library:
         books: Dumped = pickle.loads(dumped)
         first = {key: book for key, book in books.items() if key not in self._books}
         self._books.update(books)
-        while len(self._books) > codebooks.MOST_KEYS:
+        while len(self._books) > shared_codebooks.MOST_KEYS:
             self._books.popitem(last=False)
         return pickle.dumps(first) if first else None
 

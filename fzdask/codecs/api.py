@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import FITTED, Codebook, SharedBooks, shared_books
+from fzdask.codecs.codebooks import FITTED, Codebook
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.info import StreamInfo, stream_info
 from fzdask.codecs.pipeline import Pipeline
@@ -29,6 +29,7 @@ from fzdask.codecs.prepare import (
 )
 from fzdask.codecs.presets import LOSSLESS, find_pipeline
 from fzdask.codecs.psnr import SLACK, keeps_psnr
+from fzdask.codecs.shared_codebooks import SharedBooks, shared_books
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.registry import stage_by_name
 from fzdask.errors import ConfigError, FormatError

@@ -1,8 +1,6 @@
-"""Huffman codebooks as objects: own, fitted, and shared between chunks and iterations.
+"""Huffman codebooks as objects: a chunk's own, fitted ones, standard ones.
 
-Building and describing a codebook costs about the same however small the chunk is, so chunks of
-tens of KiB share theirs: among the standard books, which every reader knows, and those of earlier
-chunks. Whatever book is used, decoding is exact: a symbol that a shared book lacks is an escape.
+Whatever book is used, decoding is exact: a symbol that a book lacks is an escape.
 """
 
 from __future__ import annotations
@@ -11,10 +9,7 @@ import base64
 import binascii
 import hashlib
 import struct
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -22,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import choice, codebook, huffman, symbols
-from fzdask.codecs.standard_books import MODES, standard_costs, standard_lengths
-from fzdask.errors import ConfigError, FormatError
+from fzdask.codecs.standard_codebooks import standard_lengths
+from fzdask.errors import ConfigError
 
 __all__ = [
     "FITTED",
     "Codebook",
     "Coding",
-    "SharedBooks",
+    "count_runs",
     "fitted_coding",
     "own_coding",
-    "shared_books",
+    "run_symbol",
 ]
 
 FITTED = "fitted:"
@@ -42,21 +37,8 @@ FITTED = "fitted:"
 TRY_RUNS = 0.7
 KEEP_RUNS = 0.7
 SAMPLE_GROUPS = 8
-DRIFT = 0.03  # cost of the shared books over a chunk's own from which one more is built
-ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes longer with an escape
-ACCEPTED = 0.005  # cost of a book at hand that is taken all the same
-MOST_EXCESS = 1.01  # of an own book over what seems likely that is expected of other chunks too
-AFFORDED = 0.03  # and where earlier chunks of the variable saved as much
 
-RESTLESS = 3
-SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
-RETRY = 8  # after more own books in a row than are kept, only every so many-th is shared
-ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
-LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 LEAST_BOOK = 24  # bits of the smallest compact form
-MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
-MOST_KEYS = 256
-_DUMPED = struct.Struct("<hHd")
 SMOOTHING = 64  # weight of a count against that of a symbol that might come
 
 
@@ -208,11 +190,11 @@ def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) 
     counts = coded.counts if counts is None else counts
     book = Codebook.build(counts, -1)
     bits = int(huffman.coded_bits(counts, book.lengths))
-    mode = _run_symbol(counts, coded.z.size)
+    mode = run_symbol(counts, coded.z.size)
     if mode >= 0:
         # A sample first, since most data is better without.
         for every in (SAMPLE_GROUPS, 1):
-            with_runs, taken = _count_runs(coded, group, every, mode)
+            with_runs, taken = count_runs(coded, group, every, mode)
             run_book = Codebook.build(with_runs, mode)
             run_bits = int(huffman.coded_bits(with_runs, run_book.lengths))
             if run_bits * coded.z.size >= KEEP_RUNS * bits * taken:
@@ -222,13 +204,13 @@ def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) 
     return Coding(book, bits, counts)
 
 
-def _run_symbol(counts: NDArray[np.int64], size: int) -> int:
+def run_symbol(counts: NDArray[np.int64], size: int) -> int:
     """The symbol whose runs are worth trying, or -1."""
     mode = int(counts.argmax())
     return mode if counts[mode] > TRY_RUNS * size and mode < symbols.DIRECT else -1
 
 
-def _count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[np.int64], int]:
+def count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[np.int64], int]:
     if hasattr(coded, "count_runs"):  # symbols on a device are counted there
         counts, taken = coded.count_runs(group, every, mode)
         return counts, taken
@@ -240,332 +222,10 @@ def fitted_coding(coded: Any, group: int, book: Codebook) -> Coding:
     """The given book or, where a chunk's own makes a smaller stream, that."""
     counts = coded.counts
     if book.mode >= 0:
-        counts, _ = _count_runs(coded, group, 1, book.mode)
+        counts, _ = count_runs(coded, group, 1, book.mode)
     bits = int(huffman.coded_bits(counts, book.lengths))
     # Even a book of the least size that coded at the entropy would be no better.
     if 0 <= bits <= int(choice.entropy_bits(counts)) + LEAST_BOOK:
         return Coding(book, bits, counts)
     own = own_coding(coded, group)
     return Coding(book, bits, counts) if 0 <= bits <= own.total_bits else own
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shared:
-    """A shared book and what it was made from.
-
-    Attributes
-    ----------
-    book : Codebook
-        The shared book.
-    excess : float
-        What a book of its own took the chunk that it was made from, over what seemed likely.
-    counts : int64 array, optional
-        Symbol counts of the chunks that it was made from; None once it learns no more.
-    chunks : int
-        How many these are.
-    """
-
-    book: Codebook
-    excess: float = 1.0
-    counts: NDArray[np.int64] | None = None
-    chunks: int = 1
-
-    def taught(self, counts: NDArray[np.int64]) -> Shared:
-        """The entry with the counts of one more chunk like those before.
-
-        A book of one chunk fits the chance in its counts; one of several is better and smaller.
-        """
-        if self.counts is None:
-            return self
-        book, total, chunks = self.book, self.counts + counts, self.chunks + 1
-        if chunks in LESSONS:
-            escape = bool(book.lengths[symbols.ESCAPE])
-            book = Codebook.build_shared(total, book.mode, escape)
-        kept = None if chunks == LESSONS[-1] else total
-        return Shared(book, self.excess, kept, chunks)
-
-    def dump(self) -> bytes:
-        """The inverse of what :meth:`SharedBooks.load` reads."""
-        size = len(self.book.packed)
-        return _DUMPED.pack(self.book.mode, size, self.excess) + self.book.packed
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """Books of one run symbol to choose from, as the kernel takes them.
-
-    Attributes
-    ----------
-    entries : tuple of Shared
-        The shared books; none of the standard books.
-    costs : uint8 array
-        What :func:`choice.costs_of` makes of their lengths.
-    packed_bits : int64 array
-        What each takes in a stream.
-    mode : int
-        Their run symbol, or -1.
-    """
-
-    entries: tuple[Shared, ...]
-    costs: NDArray[np.uint8]
-    packed_bits: NDArray[np.int64]
-    mode: int
-
-    @classmethod
-    def of(cls, entries: tuple[Shared, ...]) -> Shelf:
-        """Put shared books on a shelf."""
-        costs = choice.costs_of(np.array([e.book.lengths for e in entries]))
-        packed_bits = np.array([8 * len(e.book.packed) for e in entries], np.int64)
-        return cls(entries, costs, packed_bits, entries[0].book.mode)
-
-    def cheapest(self, counts: NDArray[np.int64]) -> Candidate:
-        """The book with which a stream of these symbols is shortest."""
-        which, bits, complete = choice.cheapest_book(counts, self.costs, self.packed_bits)
-        entry = self.entries[which] if self.entries else None
-        book = Codebook.of(bytes([which]), self.mode) if entry is None else entry.book
-        return Candidate(Coding(book, bits, counts), entry, complete)
-
-
-@lru_cache(maxsize=2)
-def _standard_shelf(mode: int) -> Shelf:
-    costs = standard_costs(mode)
-    return Shelf((), costs, np.full(costs.shape[1], 8, np.int64), mode)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A book that might be taken.
-
-    Attributes
-    ----------
-    coding : Coding
-        With that book. What it lacks is rated as a long escape.
-    entry : Shared, optional
-        The shared book; None for a standard one.
-    complete : bool
-        Whether the book can code every symbol.
-    """
-
-    coding: Coding
-    entry: Shared | None
-    complete: bool
-
-    @property
-    def excess(self) -> float:
-        """By what factor an own book for symbols like these takes more than seems likely."""
-        return 1.0 if self.entry is None else self.entry.excess
-
-
-@dataclass(eq=False)
-class SharedBooks:
-    """Codebooks of earlier chunks of one variable and pipeline, for the next ones.
-
-    Safe to use from any number of threads. A chunk takes the standard or shared book that makes
-    its stream shortest, unless that seems to be longer than with a book of its own, and earlier
-    chunks did not save as much: then that is built, and the smaller kept. Unless a shared one is
-    nearer than ``drift``, the next chunks share it.
-
-    Parameters
-    ----------
-    drift : float
-        Cost of the best shared book, relative to a chunk's own, above which a new one is added.
-    standard : bool
-        Whether the standard books are at hand too.
-    """
-
-    drift: float = DRIFT
-    standard: bool = True
-    built: int = 0
-    """Books built so far."""
-    _books: tuple[Shared, ...] = ()
-    _shelves: dict[int, Shelf] = field(default_factory=dict)
-    _restless: int = 0  # changes of axes in a row
-    _unlike: int = 0  # own books in a row that no shared one came near
-    _saved: float = 0.0  # bits, by books at hand instead of own ones
-    _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
-    _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
-    _agreed: dict[Hashable, int] = field(
-        default_factory=dict
-    )  # times in a row that it was the same
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def coding(self, coded: Any, group: int) -> Coding:
-        """A book at hand for the symbols of one chunk or, if that is smaller, the chunk's own."""
-        mode, counts = self._runs(coded, group)
-        found = self._candidates(mode, counts)
-        best = found[0] if found else None
-        likely = choice.likely_bits(counts)
-        if best is not None and self._affords(best, likely * best.excess):
-            self._teach(best.entry, counts)
-            return best.coding
-        book = Codebook.build(counts, mode)
-        own = Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
-        if best is not None and self._affords(best, own.total_bits):
-            self._teach(best.entry, counts)
-            return best.coding
-        for known in found:
-            near = known.coding.total_bits <= (1 + self.drift) * own.total_bits
-            if known.entry is not None and near:
-                self._teach(known.entry, counts)
-                return own
-        self._unlike += 1
-        if self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0:  # else no two chunks are alike
-            self._share(own, min(own.total_bits / likely, MOST_EXCESS))
-            self._unasked.clear()  # another regime: ask everything again
-            self._agreed.clear()
-        return own
-
-    def _affords(self, best: Candidate, own_bits: float) -> bool:
-        """Whether a book may be taken instead of one that makes a stream of that many bits.
-
-        One that costs more is paid from what others saved, so that all together are not larger.
-        """
-        cost = best.coding.total_bits - own_bits
-        affords = best.complete and cost <= max(
-            ACCEPTED * own_bits, min(AFFORDED * own_bits, self._saved)
-        )
-        if affords:
-            self._saved = min(max(self._saved - cost, 0), own_bits)
-        return affords
-
-    def _runs(self, coded: Any, group: int) -> tuple[int, NDArray[np.int64]]:
-        """The symbol whose runs are coded or -1, and the counts that go with it."""
-        plain: NDArray[np.int64] = coded.counts
-        mode = _run_symbol(plain, coded.z.size)
-        if mode < 0 or self.recall(("runs", False)):
-            return -1, plain
-        counts, _ = _count_runs(coded, group, 1, mode)
-        pay = self.recall(("runs", True))
-        if not pay:
-            pay = choice.likely_bits(counts) < KEEP_RUNS * choice.likely_bits(plain)
-            for answer in (True, False):
-                self.remember(("runs", answer), pay == answer)
-        return (mode, counts) if pay else (-1, plain)
-
-    def _candidates(self, mode: int, counts: NDArray[np.int64]) -> list[Candidate]:
-        """The best of the shared and of the standard books, the better one first."""
-        found = []
-        if self.standard and mode in MODES:
-            found.append(_standard_shelf(mode).cheapest(counts))
-        shelf = self._shelves.get(mode)
-        if shelf is not None:
-            found.append(shelf.cheapest(counts))
-            found.sort(key=lambda c: (not c.complete, c.coding.total_bits))
-        return found
-
-    def _teach(self, entry: Shared | None, counts: NDArray[np.int64]) -> None:
-        if entry is None:
-            return
-        self._unlike = 0
-        if entry.counts is not None:
-            taught = entry.taught(counts)
-            mode = entry.book.mode
-            with self._lock:
-                # Of two threads that teach the same entry at once, one is not heard.
-                self._books = tuple(taught if e is entry else e for e in self._books)
-                if taught.book is not entry.book:
-                    self._fill_shelf(mode)
-                elif mode in self._shelves:
-                    self._shelves[mode] = replace(self._shelves[mode], entries=self._of_mode(mode))
-
-    def _share(self, own: Coding, excess: float) -> None:
-        book = Codebook.build_shared(own.counts, own.book.mode, own.bits > ESCAPE_FROM)
-        with self._lock:
-            self._add(Shared(book, excess, own.counts))
-
-    def _add(self, entry: Shared) -> None:
-        self.built += 1
-        gone = self._books[MOST_BOOKS - 1 :]
-        self._books = (entry, *self._books)[:MOST_BOOKS]
-        for mode in {e.book.mode for e in (entry, *gone)}:
-            self._fill_shelf(mode)
-
-    def _of_mode(self, mode: int) -> tuple[Shared, ...]:
-        return tuple(entry for entry in self._books if entry.book.mode == mode)
-
-    def _fill_shelf(self, mode: int) -> None:
-        entries = self._of_mode(mode)
-        if entries:
-            self._shelves[mode] = Shelf.of(entries)
-        else:
-            self._shelves.pop(mode, None)
-
-    @property
-    def newest(self) -> Codebook | None:
-        """The book built last, if any."""
-        return self._books[0].book if self._books else None
-
-    def recall_axes(self, shape: tuple[int, ...]) -> int | None:
-        """Axes to difference that were chosen for an earlier chunk of that folded shape.
-
-        None too while they change from chunk to chunk, so that a look at them would be in vain.
-        """
-        return self._axes.get(shape) if self._restless < RESTLESS else None
-
-    def remember_axes(self, shape: tuple[int, ...], subset: int) -> None:
-        """Keep the axes chosen for a chunk of that folded shape."""
-        self._restless = self._restless + 1 if self._axes.get(shape) != subset else 0
-        self._axes[shape] = subset
-
-    def recall(self, question: Hashable) -> bool:
-        """Whether the answer that an earlier chunk got to a question still counts.
-
-        Answers count for a few chunks, and not beyond the next book that is built.
-        """
-        left = self._unasked.get(question, 0)
-        if left:
-            self._unasked[question] = left - 1
-        return left > 0
-
-    def remember(self, question: Hashable, same: bool) -> None:
-        """Let an answer count for the next few chunks, if it was the same several times."""
-        self._agreed[question] = self._agreed.get(question, 0) + 1 if same else 0
-        if self._agreed[question] >= SURE:
-            self._unasked[question] = ANSWERS
-
-    def dump(self) -> bytes:
-        """The books in a few hundred bytes, to hand to another process."""
-        # The newest last, so that it is found first.
-        return b"".join(entry.dump() for entry in reversed(self._books))
-
-    def load(self, dumped: bytes) -> None:
-        """Take over the books of another process.
-
-        Raises
-        ------
-        FormatError
-            The bytes are not what :meth:`dump` gave; nothing is then taken over.
-        """
-        entries = []
-        at = 0
-        while at < len(dumped):
-            head = dumped[at : at + _DUMPED.size]
-            if len(head) < _DUMPED.size:
-                raise FormatError(f"SharedBooks.load: {len(dumped)} bytes end within a book.")
-            mode, size, excess = _DUMPED.unpack(head)
-            at += _DUMPED.size + size
-            book = Codebook.of(dumped[at - size : at], mode)
-            valid = -1 <= mode < symbols.DIRECT and book.usable and 0 < excess < np.inf
-            if at > len(dumped) or not valid:
-                raise FormatError(
-                    f"SharedBooks.load: these {len(dumped)} bytes hold no codebooks; give what "
-                    "SharedBooks.dump returned."
-                )
-            entries.append(Shared(book, excess))
-        with self._lock:
-            for entry in entries:
-                self._add(entry)
-
-
-_registry: OrderedDict[Hashable, SharedBooks] = OrderedDict()
-_registry_lock = threading.Lock()
-
-
-def shared_books(key: Hashable) -> SharedBooks:
-    """The shared books of a variable and pipeline in this process; one object per key."""
-    with _registry_lock:
-        books = _registry.setdefault(key, SharedBooks())
-        _registry.move_to_end(key)
-        while len(_registry) > MOST_KEYS:
-            _registry.popitem(last=False)
-        return books

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs import api
-from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks
+from fzdask.codecs.codebooks import Codebook, Coding
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.device.back_ends import BACK_ENDS
 from fzdask.codecs.device.base import DeviceStage
@@ -24,6 +24,7 @@ from fzdask.codecs.flow import Data, Flow, Task
 from fzdask.codecs.kernels.cuda import huffman
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import flat_form, memory_order, numeric_form
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import Encoded, Form, Job
 from fzdask.codecs.stages.huffman import Huffman, choose_coding
 from fzdask.codecs.stages.symbols import Symbols

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs import composition
-from fzdask.codecs.codebooks import Codebook, SharedBooks
+from fzdask.codecs.codebooks import Codebook
 from fzdask.codecs.kernels.cpu.vectors import address
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.registry import built_in, fusions, known_names, stage_by_code

@@ -96,7 +96,7 @@ def test_windows_follow_tasks_and_marks() -> None:
 
 
 def test_codebooks_travel() -> None:
-    from fzdask.codecs import codebooks
+    from fzdask.codecs import shared_codebooks
 
     codec = FZCodec(abs=0.37, codebook="shared")
     data = np.random.default_rng(0).normal(0, 2, (64, 64)).astype("f4")
@@ -115,11 +115,11 @@ def test_codebooks_travel() -> None:
     assert library.add(news) is None  # the others have heard of it
     everything = library.everything
     assert everything is not None
-    ours = [k for k in codebooks._registry if k[0] == codec._encoding_config()]  # type: ignore[index]
-    before = codebooks.shared_books(ours[0]).dump()
-    del codebooks._registry[ours[0]]  # as in another process
+    ours = [k for k in shared_codebooks._registry if k[0] == codec._encoding_config()]  # type: ignore[index]
+    before = shared_codebooks.shared_books(ours[0]).dump()
+    del shared_codebooks._registry[ours[0]]  # as in another process
     known.take(everything)
-    assert codebooks.shared_books(ours[0]).dump() == before
+    assert shared_codebooks.shared_books(ours[0]).dump() == before
 
 
 def test_without_distributed_the_error_says_what_to_install(

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from fzdask.codecs import codebooks
+from fzdask.codecs import shared_codebooks
 
 
 @pytest.fixture(autouse=True)
 def no_history():
     """Every test begins without shared books."""
-    codebooks._registry.clear()
+    shared_codebooks._registry.clear()
 
 
 @pytest.fixture

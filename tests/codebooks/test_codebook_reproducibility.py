@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from fzdask import FZCodec
-from fzdask.codecs import codebooks
+from fzdask.codecs import shared_codebooks
 
 SCRIPT = """
 import hashlib, json, sys
@@ -58,7 +58,7 @@ def test_fitting_is_reproducible(in_new_process):
 def test_shared_repeats_where_the_history_does():
     codec = FZCodec(abs=1e-3, codebook="shared")
     first = digests(codec)
-    codebooks._registry.clear()
+    shared_codebooks._registry.clear()
     assert digests(codec) == first
 
 
@@ -68,7 +68,7 @@ def test_shared_may_give_other_bytes_for_the_same_chunk():
     some = [3 * np.rint(rng.standard_normal(1 << 18).astype("f4")) for _ in range(2)]
     codec = FZCodec(abs=0.1, codebook="shared")
     alone = codec.encode(some[1])
-    codebooks._registry.clear()
+    shared_codebooks._registry.clear()
     codec.encode(some[0])
     after = codec.encode(some[1])
     assert after != alone

@@ -10,9 +10,10 @@ import pytest
 
 import fzdask
 from fzdask import FZCodec
-from fzdask.codecs import codebooks
-from fzdask.codecs.codebooks import Codebook, SharedBooks, own_coding, shared_books
+from fzdask.codecs import shared_codebooks
+from fzdask.codecs.codebooks import Codebook, own_coding
 from fzdask.codecs.kernels.cpu import symbols
+from fzdask.codecs.shared_codebooks import SharedBooks, shared_books
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
@@ -33,7 +34,7 @@ def thirds(chunk: np.ndarray) -> np.ndarray:
 
 
 def the_books() -> SharedBooks:
-    (books,) = codebooks._registry.values()
+    (books,) = shared_codebooks._registry.values()
     return books
 
 
@@ -41,7 +42,7 @@ def test_values_do_not_depend_on_history(waves):
     chunks = [waves(k, noise) for k, noise in enumerate([3, 3, 0, 50, 3, 0.2])]
     alone = [OWN.decode(OWN.encode(c)) for c in chunks]
     for order in (range(6), reversed(range(6)), (3, 0, 3, 1, 5, 2, 4)):
-        codebooks._registry.clear()
+        shared_codebooks._registry.clear()
         for k in order:
             stream = SHARED.encode(chunks[k])
             np.testing.assert_array_equal(SHARED.decode(stream), alone[k])
@@ -83,7 +84,7 @@ def test_eight_threads_with_one_key(waves):
 
     with ThreadPoolExecutor(8) as pool:
         streams = dict(pair for part in pool.map(work, range(8)) for pair in part)
-    assert len(codebooks._registry) == 1
+    assert len(shared_codebooks._registry) == 1
     own = 0
     for k, chunk in enumerate(chunks):
         stream = OWN.encode(chunk)
@@ -146,7 +147,7 @@ def test_books_are_not_made_in_vain():
         values = rng.permutation(512)[: 20 + k] - 256  # another alphabet for each chunk
         coded = Symbols.of(rng.choice(values, 16384).astype("i4"))
         assert books.coding(coded, GROUP).total_bits <= own_coding(coded, GROUP).total_bits
-    assert books.built <= 1 + codebooks.MOST_BOOKS + 80 / codebooks.RETRY
+    assert books.built <= 1 + shared_codebooks.MOST_BOOKS + 80 / shared_codebooks.RETRY
 
 
 def test_books_go_to_another_process_in_a_few_hundred_bytes(waves, in_new_process):
@@ -159,7 +160,7 @@ def test_books_go_to_another_process_in_a_few_hundred_bytes(waves, in_new_proces
     assert other.newest.name == the_books().newest.name
     assert other.dump() == dumped
     script = (
-        "import sys; from fzdask.codecs.codebooks import SharedBooks; b = SharedBooks();"
+        "import sys; from fzdask.codecs.shared_codebooks import SharedBooks; b = SharedBooks();"
         "b.load(bytes.fromhex(sys.argv[1])); print(b.newest.name.hex(), b.dump().hex())"
     )
     name, again = in_new_process(script, dumped.hex()).split()
@@ -181,7 +182,7 @@ def test_a_damaged_dump_is_refused_whole():
     for seed, scale in enumerate([2.0, 70.0]):
         books.coding(residuals(seed, scale), GROUP)
     dumped = books.dump()
-    first = codebooks._DUMPED.size + len(books._books[1].book.packed)
+    first = shared_codebooks._DUMPED.size + len(books._books[1].book.packed)
     for end in set(range(1, len(dumped))) - {first}:
         other = SharedBooks()
         with pytest.raises(FormatError, match=r"SharedBooks\.load"):
@@ -194,16 +195,16 @@ def test_a_damaged_dump_is_refused_whole():
 def test_one_set_of_books_for_each_key_and_not_too_many():
     assert shared_books("a") is shared_books("a")
     assert shared_books("a") is not shared_books("b")
-    for key in range(codebooks.MOST_KEYS + 5):
+    for key in range(shared_codebooks.MOST_KEYS + 5):
         shared_books(key)
-    assert len(codebooks._registry) == codebooks.MOST_KEYS
+    assert len(shared_codebooks._registry) == shared_codebooks.MOST_KEYS
 
 
 def test_bounds_and_dtypes_do_not_share(waves):
     for codec in (SHARED, FZCodec(abs=0.25, codebook="shared")):
         for dtype in ("f4", "f8"):
             codec.encode(waves(0, dtype=dtype))
-    assert len(codebooks._registry) == 4
+    assert len(shared_codebooks._registry) == 4
 
 
 def test_a_book_for_many_symbols_is_small():

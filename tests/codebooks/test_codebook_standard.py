@@ -9,13 +9,14 @@ import pytest
 
 import fzdask
 from fzdask import FZCodec
-from fzdask.codecs import codebooks
-from fzdask.codecs.codebooks import Codebook, SharedBooks, own_coding
+from fzdask.codecs import codebooks, shared_codebooks
+from fzdask.codecs.codebooks import Codebook, own_coding
 from fzdask.codecs.kernels.cpu import choice, huffman, symbols
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.huffman import Huffman, find_book
 from fzdask.codecs.stages.symbols import Symbols
-from fzdask.codecs.standard_books import MODES, PATH, pack, standard_costs, standard_lengths
+from fzdask.codecs.standard_codebooks import MODES, PATH, pack, standard_costs, standard_lengths
 from fzdask.errors import FormatError
 
 GROUP = 4096
@@ -72,7 +73,7 @@ def test_every_book_decodes_what_it_coded(mode):
         book = Codebook.of(bytes([number]), mode)
         counts = coded.counts
         if mode == 0:
-            counts, _ = codebooks._count_runs(coded, 256, 1, 0)
+            counts, _ = codebooks.count_runs(coded, 256, 1, 0)
         coding = codebooks.Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("fzdask.codecs.stages.huffman.choose_coding", lambda *_, c=coding: c)
@@ -104,7 +105,7 @@ def test_a_stream_with_a_standard_book_needs_nothing_else():
     shared, own = FZCodec(codebook="shared", **chain), FZCodec(**chain)
     chunk = np.random.default_rng(3).laplace(0, 2, (64, 64))
     stream = shared.encode(chunk)
-    (books,) = codebooks._registry.values()
+    (books,) = shared_codebooks._registry.values()
     assert books.built == 0
     assert len(stream) < len(own.encode(chunk))
     np.testing.assert_array_equal(fzdask.decompress(stream), own.decode(own.encode(chunk)))
@@ -163,10 +164,10 @@ def test_regression_a_run_longer_than_any_of_a_shared_book():
         return chunk
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codebooks, "MODES", ())
+        patch.setattr(shared_codebooks, "MODES", ())
         for _ in range(9):
             shared.encode(sparse())
-        (books,) = codebooks._registry.values()
+        (books,) = shared_codebooks._registry.values()
         assert books.built == 1
         assert books.newest.mode == 0
         chunk = sparse()

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fzdask.codecs import codebooks
+from fzdask.codecs import shared_codebooks
 from fzdask.codecs.api import encode
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.device_batch import encode_device_as_completed, encode_device_many
@@ -105,7 +105,7 @@ def test_shared_codebooks_do_not_depend_on_the_threads(shim):
     arrays = [(20 * RNG.standard_normal(3000)).astype("f4") for _ in range(5)]
 
     def fresh(encode_all):
-        codebooks._registry.pop((config, np.dtype("f4")), None)
+        shared_codebooks._registry.pop((config, np.dtype("f4")), None)
         return encode_all()
 
     expected = fresh(lambda: [encode(a, config) for a in arrays])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fzdask
-from fzdask.codecs import batch, codebooks
+from fzdask.codecs import batch, shared_codebooks
 from fzdask.codecs.api import encode
 from fzdask.codecs.batch import encode_as_completed, encode_many, submit_encoding
 from fzdask.codecs.config import CodecConfig
@@ -74,7 +74,7 @@ def test_shared_codebooks_do_not_depend_on_the_threads(monkeypatch):
 
     def fresh(encode_all):
         """The streams of a process that has met no such chunk yet."""
-        codebooks._registry.pop((config, np.dtype("f8")), None)
+        shared_codebooks._registry.pop((config, np.dtype("f8")), None)
         return encode_all()
 
     expected = fresh(lambda: [encode(a, config) for a in arrays])
@@ -94,9 +94,9 @@ def test_what_back_ends_saved_is_history_too(monkeypatch):
     books = []
 
     def fresh(encode_all):
-        codebooks._registry.pop((config, np.dtype("f4")), None)
+        shared_codebooks._registry.pop((config, np.dtype("f4")), None)
         streams = encode_all()
-        books.append(codebooks._registry[config, np.dtype("f4")])
+        books.append(shared_codebooks._registry[config, np.dtype("f4")])
         return streams
 
     expected = fresh(lambda: [encode(a, config) for a in arrays])

@@ -272,7 +272,7 @@ def read_codebook(data: bytes) -> dict[str, int]:
     return codes
 
 
-STANDARD_CODEBOOKS = Path(__file__).parents[2] / "fzdask" / "codecs" / "standard_books.bin"
+STANDARD_CODEBOOKS = Path(__file__).parents[2] / "fzdask" / "codecs" / "standard_codebooks.bin"
 
 
 def standard_codebook(number: int, run_symbol: int | None) -> bytes:

@@ -63,7 +63,7 @@ def only_given(coded, group, book):
     """The given codebook, with an escape, even where the chunk's own would be smaller."""
     counts = coded.counts
     if book.mode >= 0:
-        counts, _ = codebooks._count_runs(coded, group, 1, book.mode)
+        counts, _ = codebooks.count_runs(coded, group, 1, book.mode)
     return codebooks.Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import Codebook, SharedBooks
+from fzdask.codecs.codebooks import Codebook
 from fzdask.codecs.device.back_ends import BACK_ENDS
 from fzdask.codecs.kernels.cuda.device import Device
 from fzdask.codecs.pipeline import Pipeline
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import ByteStage
 from fzdask.errors import FormatError
 from fzdask.format import SectionEntry

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import Codebook, SharedBooks
+from fzdask.codecs.codebooks import Codebook
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.errors import FormatError
 
 __all__ = ["ArrayStage", "ByteStage", "Encoded", "Form", "Job", "Known", "Section", "Stage"]

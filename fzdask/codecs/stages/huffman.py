@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import Codebook, Coding, SharedBooks, fitted_coding, own_coding
+from fzdask.codecs.codebooks import Codebook, Coding, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import (
     ArrayStage,
     Encoded,

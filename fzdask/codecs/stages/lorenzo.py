@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import SharedBooks
 from fzdask.codecs.kernels.cpu import difference, sampling, sampling_twice, width_sampling
+from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
 from fzdask.codecs.stages.quantize import LIMITS
 from fzdask.errors import ConfigError, FormatError

@@ -2,8 +2,8 @@
 
 Residuals of smooth data have few shapes of histogram. For a chunk of some 10 KiB a code chosen
 among these is often shorter than the chunk's own, which has to be described in the stream, and
-it is found without being built. The file is part of the format; ``benchmarks/standard_books.py``
-says how it was made.
+it is found without being built. The file is part of the format;
+``benchmarks/standard_codebooks.py`` says how it was made.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Make the standard Huffman codebooks that every reader knows (fzdask/codecs/standard_books.bin).
+"""Make the standard Huffman codebooks that every reader knows.
 
-    python -m benchmarks.standard_books --fields FOLDER            # how well books chosen so serve
-    python -m benchmarks.standard_books --fields FOLDER --write    # make the file anew
+    python -m benchmarks.standard_codebooks --fields FOLDER          # how well books serve
+    python -m benchmarks.standard_codebooks --fields FOLDER --write  # make the file anew
 
 Residuals of smooth data have few shapes of histogram. The candidates are the codes of a few
 thousand model histograms: a share of zeros (or of runs of zeros), and magnitudes by a
@@ -9,8 +9,9 @@ generalised Gaussian. Of these the ones are taken, one after the other, that bri
 chunks of 64 KiB of real fields at three bounds, and of noise of any scale; no count of the data
 itself is in a book.
 
-The file is part of the format: writing it anew breaks every stream that names a book by its
-number, so after 1.0 books may only be added behind those that are there.
+The file, ``fzdask/codecs/standard_codebooks.bin``, is part of the format: writing it anew breaks
+every stream that names a book by its number, so after 1.0 books may only be added behind those
+that are there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.codebooks import CHUNK_NBYTES, chunks_of, symbols_of
-from fzdask.codecs import standard_books
+from fzdask.codecs import standard_codebooks
 from fzdask.codecs.codebooks import Codebook, own_coding
 from fzdask.codecs.kernels.cpu import choice, codebook, symbols
 from fzdask.codecs.stages.symbols import Symbols
@@ -195,7 +196,7 @@ def cross_validated(excess: NDArray[np.float64], chunks: Chunks, many: int) -> N
 
 def main(arguments: list[str] | None = None) -> int:
     """Choose the books, say how well they serve, and write them where asked."""
-    parser = argparse.ArgumentParser(prog="benchmarks.standard_books", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.standard_codebooks", description=__doc__)
     parser.add_argument("--fields", type=Path, required=True, help="folder with .npy arrays")
     parser.add_argument("--chunks", type=int, default=40, help="most chunks of a field")
     parser.add_argument("--books", type=int, default=BOOKS, help="of each set")
@@ -220,9 +221,9 @@ def main(arguments: list[str] | None = None) -> int:
                 "not larger {:.0f} %, within 0.5 % {:.0f} %, within 2 % {:.0f} %".format(*mine)
             )
     if asked.write:
-        written = standard_books.pack([[book.packed for book in books] for books in sets])
-        standard_books.PATH.write_bytes(written)
-        print(f"{standard_books.PATH.name}: {len(written)} bytes")
+        written = standard_codebooks.pack([[book.packed for book in books] for books in sets])
+        standard_codebooks.PATH.write_bytes(written)
+        print(f"{standard_codebooks.PATH.name}: {len(written)} bytes")
     return 0
 
 

@@ -31,7 +31,7 @@ MOST_EXCESS = 1.01  # of an own book over what seems likely that is expected of 
 AFFORDED = 0.03  # and where earlier chunks of the variable saved as much
 RESTLESS = 3
 SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
-RETRY = 8  # after more own books in a row than are kept, only every so many-th is shared
+RETRY = 8  # after more own books in a row than are kept, only every so many-th chunk shares
 ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
@@ -170,7 +170,7 @@ class SharedBooks:
     _books: tuple[Shared, ...] = ()
     _shelves: dict[int, Shelf] = field(default_factory=dict)
     _restless: int = 0  # changes of axes in a row
-    _unlike: int = 0  # own books in a row that no shared one came near
+    _unlike: int = 0  # own books since a shared one was taken
     _saved: float = 0.0  # bits, by books at hand instead of own ones
     _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
@@ -182,27 +182,29 @@ class SharedBooks:
     def coding(self, coded: Any, group: int) -> Coding:
         """A book at hand for the symbols of one chunk or, if that is smaller, the chunk's own."""
         mode, counts = self._runs(coded, group)
-        found = self._candidates(mode, counts)
+        alike = self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0  # some chunks may be
+        found = self._candidates(mode, counts, alike)
         best = found[0] if found else None
         likely = choice.likely_bits(counts)
         if best is not None and self._affords(best, likely * best.excess):
-            self._teach(best.entry, counts)
+            self._take(best)
             return best.coding
         book = Codebook.build(counts, mode)
         own = Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
         if best is not None and self._affords(best, own.total_bits):
-            self._teach(best.entry, counts)
+            self._take(best)
             return best.coding
+        self._unlike += 1
+        if not alike:
+            return own
         for known in found:
             near = known.coding.total_bits <= (1 + self.drift) * own.total_bits
             if known.entry is not None and near:
                 self._teach(known.entry, counts)
                 return own
-        self._unlike += 1
-        if self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0:  # else no two chunks are alike
-            self._share(own, min(own.total_bits / likely, MOST_EXCESS))
-            self._unasked.clear()  # another regime: ask everything again
-            self._agreed.clear()
+        self._share(own, min(own.total_bits / likely, MOST_EXCESS))
+        self._unasked.clear()  # another regime: ask everything again
+        self._agreed.clear()
         return own
 
     def _affords(self, best: Candidate, own_bits: float) -> bool:
@@ -232,21 +234,23 @@ class SharedBooks:
                 self.remember(("runs", answer), pay == answer)
         return (mode, counts) if pay else (-1, plain)
 
-    def _candidates(self, mode: int, counts: NDArray[np.int64]) -> list[Candidate]:
-        """The best of the shared and of the standard books, the better one first."""
+    def _candidates(self, mode: int, counts: NDArray[np.int64], alike: bool) -> list[Candidate]:
+        """The best of the standard books and, if chunks are alike, the shared; the better first."""
         found = []
         if self.standard and mode in MODES:
             found.append(_standard_shelf(mode).cheapest(counts))
-        shelf = self._shelves.get(mode)
+        shelf = self._shelves.get(mode) if alike else None
         if shelf is not None:
             found.append(shelf.cheapest(counts))
             found.sort(key=lambda c: (not c.complete, c.coding.total_bits))
         return found
 
-    def _teach(self, entry: Shared | None, counts: NDArray[np.int64]) -> None:
-        if entry is None:
-            return
-        self._unlike = 0
+    def _take(self, best: Candidate) -> None:
+        if best.entry is not None:
+            self._unlike = 0
+            self._teach(best.entry, best.coding.counts)
+
+    def _teach(self, entry: Shared, counts: NDArray[np.int64]) -> None:
         if entry.counts is not None:
             taught = entry.taught(counts)
             mode = entry.book.mode

@@ -75,15 +75,15 @@ class Codebook:
 
     @cached_property
     def decoding_tables(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        fast, slow = codebook.decoding_tables(self.lengths, codebook.LARGE, symbols.RUN)
+        fast, slow = codebook.decoding_tables(self.lengths)
         return fast, slow
 
     @cached_property
     def several_table(self) -> NDArray[np.uint64]:
-        """For decoding on lanes; empty where that would be slower, or the run symbol is not 0."""
-        fast, slow = self.decoding_tables
-        if self.mode > 0 or slow[codebook.SLOW_LARGE] >= huffman.WIDE_BOOK:
+        """For decoding on lanes; empty where the run symbol is not 0."""
+        if self.mode > 0:
             return np.zeros(0, np.uint64)
+        fast, _ = self.decoding_tables
         table: NDArray[np.uint64] = codebook.several_table(fast, self.mode == 0, symbols.RUN)
         return table
 

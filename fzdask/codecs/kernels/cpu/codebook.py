@@ -8,8 +8,7 @@ TABLE_BITS = 11  # codes up to this long decode by one look-up; 2048 entries sta
 LONG_CODE = 0xFFFF
 NO_CODE = 64
 SLOW_BASE = MAX_LENGTH + 1
-SLOW_LARGE = 2 * MAX_LENGTH + 2
-SLOW_ORDER = SLOW_LARGE + 1
+SLOW_ORDER = 2 * MAX_LENGTH + 2
 LARGE = 1 << 8  # symbols from here on are not looked up several at a time
 SEVERAL = 6  # at most so many are
 COUNT_SHIFT = 8 + 8 * SEVERAL
@@ -121,7 +120,7 @@ def canonical_codes(lengths):
 
 
 @njit(nogil=True, cache=True)
-def decoding_tables(lengths, large, runs):
+def decoding_tables(lengths):
     """Tables for decoding; both empty when the lengths are no complete prefix code.
 
     Returns
@@ -131,27 +130,22 @@ def decoding_tables(lengths, large, runs):
         longer than that or the bits are no code.
     slow : int64[]
         By length: the first ``MAX_LENGTH``-bit prefix that is not a code of it or a shorter one;
-        from ``SLOW_BASE`` the index of its first symbol minus its first code; at
-        ``SLOW_LARGE`` the share, in 2**-MAX_LENGTH, of codes of symbols from ``large`` up to
-        ``runs``; from ``SLOW_ORDER`` the symbols by (length, symbol).
+        from ``SLOW_BASE`` the index of its first symbol minus its first code; from
+        ``SLOW_ORDER`` the symbols by (length, symbol).
     """
     per_length = np.zeros(MAX_LENGTH + 2, np.int64)
     used = 0
     kraft = np.int64(0)
-    wide = np.int64(0)
     for s in range(lengths.size):
         length = np.int64(lengths[s])
         if length:
             per_length[length] += 1
             used += 1
             kraft += np.int64(1) << (MAX_LENGTH - length)
-            if large <= s < runs:
-                wide += np.int64(1) << (MAX_LENGTH - length)
     full = np.int64(1) << MAX_LENGTH
     if kraft > full or used == 0 or (used > 1 and kraft < full):
         return np.zeros(0, np.uint16), np.zeros(0, np.int64)
     slow = np.zeros(SLOW_ORDER + used, np.int64)
-    slow[SLOW_LARGE] = wide
     following = np.zeros(MAX_LENGTH + 2, np.int64)
     code = np.int64(0)
     index = np.int64(0)

@@ -8,7 +8,6 @@ from numba.extending import intrinsic
 from fzdask.codecs.kernels.cpu.codebook import (
     COUNT_SHIFT,
     LONGEST_RUN,
-    MAX_LENGTH,
     SEVERAL,
     TABLE_BITS,
 )
@@ -30,7 +29,6 @@ from fzdask.codecs.kernels.cpu.vectors import I1, I8, I64, pick, step, store, ze
 LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts
 FEW_BITS = 0.15  # of a value: runs are then too long for a table
-WIDE_BOOK = (1 << MAX_LENGTH) + 1  # share of large values from which a table is of no use: none
 _ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
 
 

@@ -10,7 +10,7 @@ from stream_parts import Parts
 
 import fzdask
 from fzdask import FZCodec
-from fzdask.codecs import api, codebooks
+from fzdask.codecs import api, shared_codebooks
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.device import decode_device, encode_device
 from fzdask.codecs.device.stages import device_stages
@@ -135,9 +135,9 @@ def test_shared_and_fitted_codebooks_are_the_cpus(device, codebook, monkeypatch)
     fitted = FZCodec.fit(field[0], abs=0.01).get_config()
     text = codebook if codebook == "shared" else fitted["codebook"]
     config = CodecConfig(abs=0.01, codebook=text)
-    monkeypatch.setattr(codebooks, "_registry", OrderedDict())
+    monkeypatch.setattr(shared_codebooks, "_registry", OrderedDict())
     here = [bytes(api.encode(part, config)) for part in field]
-    monkeypatch.setattr(codebooks, "_registry", OrderedDict())
+    monkeypatch.setattr(shared_codebooks, "_registry", OrderedDict())
     there = [bytes(encode_device(to_device(device, p), config, device)) for p in field]
     assert here == there
     for part, stream in zip(field, there, strict=True):

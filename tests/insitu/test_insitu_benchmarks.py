@@ -48,6 +48,7 @@ def test_the_suite_of_block_sizes_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     suite.setup(1 << 14)
     lengths, nbytes = suite.slices()
     assert len(lengths) >= 4 * len(suite.blocks) == 16
-    assert suite.track_ratio(1 << 14) == (1 << 16) / nbytes
+    # Blocks share codebooks, and which they take depends on those before.
+    assert suite.track_ratio(1 << 14) == pytest.approx((1 << 16) / nbytes, rel=0.01)
     assert suite.track_slice_ms(1 << 14) > 0.0
     assert suite.track_gb_per_s(1 << 14) > 0.0

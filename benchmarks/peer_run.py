@@ -70,10 +70,11 @@ def measure_all(
 ) -> list[Measurement]:
     """Measure every combination.
 
-    The repetitions of one field and bound go round all codecs, each round starting with
-    another one, so that a busy moment of the machine hits all alike. Before it is timed, a codec
-    works on a corner of the field: what is measured is a chunk among many, with the codec's code
-    in the caches and the data not. A codec that is slow gets fewer rounds, at least two.
+    Each codec works on the field once, untimed. The repetitions of one field and bound go round
+    all codecs, each round starting with another one, so that a busy moment of the machine hits
+    all alike. Before it is timed, a codec works on a corner of the field: what is measured is a
+    chunk among many, with the codec's code in the caches and the data not. A codec that is slow
+    gets fewer rounds, at least two.
 
     Parameters
     ----------
@@ -93,13 +94,7 @@ def measure_all(
     if repeat < 1:
         raise ValueError(f"peers: repeat={repeat} must be 1 or more.")
     results: list[Measurement] = []
-    warmed: set[tuple[str, str, int]] = set()
     for one in fields:
-        for codec in codecs:
-            key = (codec.name, one.array.dtype.str, one.array.ndim)
-            if key not in warmed:
-                warmed.add(key)
-                _warm_up(codec, _corner(one.array), 1e-3 * one.value_range)
         for rel in bounds:
             progress(f"{one.name}, rel {rel:g}")
             results.extend(_measure_field(one, codecs, rel, repeat, CLOCKS[clock]))
@@ -112,10 +107,10 @@ def _corner(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array[tuple(slice(0, side) for _ in array.shape)])
 
 
-def _warm_up(codec: Codec, corner: NDArray[Any], bound: float) -> None:
+def _warm_up(codec: Codec, array: NDArray[Any], bound: float) -> None:
     """Load the library, compile the kernels, bring the codec's code into the caches; not timed."""
     try:
-        with codec.open(corner, bound) as session:
+        with codec.open(array, bound) as session:
             session.encode()
             session.decode()
     except Exception:
@@ -145,6 +140,8 @@ def _measure_field(
     ]
     lanes = list(zip(codecs, rows, strict=True))
     corner = _corner(one.array)
+    for codec in codecs:
+        _warm_up(codec, one.array, bound)  # a field may take kernels that its corner does not
     for turn in range(repeat):
         first = turn % len(lanes)
         for codec, row in lanes[first:] + lanes[:first]:

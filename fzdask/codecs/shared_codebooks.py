@@ -210,7 +210,8 @@ class SharedBooks:
     def _affords(self, best: Candidate, own_bits: float) -> bool:
         """Whether a book may be taken instead of one that makes a stream of that many bits.
 
-        One that costs more is paid from what others saved, so that all together are not larger.
+        One that costs over 0.5 % more is paid from what others saved, so that all together are
+        about as small as with own books, or smaller.
         """
         cost = best.coding.total_bits - own_bits
         affords = best.complete and cost <= max(

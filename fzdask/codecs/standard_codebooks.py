@@ -53,7 +53,6 @@ def standard_lengths(number: int, mode: int) -> NDArray[np.uint8] | None:
     return books[number] if number < len(books) else None
 
 
-@lru_cache(maxsize=len(MODES))
 def standard_costs(mode: int) -> NDArray[np.uint8]:
     """What :func:`choice.cheapest_book` takes: the bits of every symbol, a column for each book."""
     costs: NDArray[np.uint8] = choice.costs_of(_sets()[mode])

@@ -7,11 +7,12 @@ instruction".
 # mypy: ignore-errors
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fzdask.checksum import CELL, NARROW, WIDE
+from fzdask.jit import njit
 
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _PAIR = ir.VectorType(_I64, 2)

@@ -8,8 +8,9 @@ with reference counting: same results, slower.
 
 from __future__ import annotations
 
-from numba import njit
 from numba.core.options import DefaultOptions
+
+from fzdask.jit import njit
 
 __all__ = ["borrowing_njit"]
 

@@ -7,7 +7,7 @@ looked at and moved, so that a search can stop at the same point on every machin
 
 from __future__ import annotations
 
-from numba import njit
+from fzdask.jit import njit
 
 # Arrays are copied by loops here and in the other kernels: slices would do the same, but each
 # takes a quarter of a second to compile.

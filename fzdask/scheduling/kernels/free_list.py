@@ -14,7 +14,8 @@ at `FOREVER`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 BLOCK = 64
 GROUP = 64

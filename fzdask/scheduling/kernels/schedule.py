@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from fzdask.jit import njit
 from fzdask.scheduling.kernels import flat_list, free_list
 
 FLAT_HOLES = 512

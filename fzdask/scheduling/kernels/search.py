@@ -7,8 +7,8 @@ caller, comparisons are between integers, and the end is set by counted work, ne
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fzdask.jit import njit
 from fzdask.scheduling.kernels.flat_list import copy
 from fzdask.scheduling.kernels.schedule import schedule
 

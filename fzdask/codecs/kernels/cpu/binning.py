@@ -6,7 +6,8 @@ element is its own mean.
 """
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 _LINES = 16  # neighbouring lines at a time: a cache line of int32
 

@@ -7,7 +7,8 @@ group is, too. Bits are numbered from the least significant of each word.
 """
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 CONTEXTS = 256
 GROUP = 16  # bits that one decision can cover

@@ -1,7 +1,8 @@
 """Bit planes of blocks of elements, eight bytes at a time."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

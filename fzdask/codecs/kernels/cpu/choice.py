@@ -1,11 +1,11 @@
 """How well given codebooks fit given symbol counts, in integers only."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import ESCAPE, ESCAPE_BITS, RUN, extra_bits
+from fzdask.jit import njit
 
 NO_CODE = MAX_LENGTH + ESCAPE_BITS + 1  # stands for the bits of a symbol that a book cannot code
 _ONE = 1 << 8  # a bit in the units of log2_fixed

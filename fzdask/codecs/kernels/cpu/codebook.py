@@ -1,7 +1,8 @@
 """Length-limited canonical Huffman codebooks: construction, compact form, decoding tables."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 MAX_LENGTH = 16  # longest code in bits
 TABLE_BITS = 11  # codes up to this long decode by one look-up; 2048 entries stay in L1

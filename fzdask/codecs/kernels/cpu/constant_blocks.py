@@ -1,7 +1,8 @@
 """Blocks of values that one value can stand for."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -10,7 +10,6 @@ decoder are one loop, so that they cannot disagree.
 import math
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu import least_squares
 from fzdask.codecs.kernels.cpu.mixing_contexts import (
@@ -27,6 +26,7 @@ from fzdask.codecs.kernels.cpu.mixing_contexts import (
     lead_of_lorenzo,
 )
 from fzdask.codecs.kernels.cpu.symbols import exponent
+from fzdask.jit import njit
 
 LEAST = 48  # of 65536: no decision is taken to be surer, so a byte stands for 7568 values at most
 SPEED = 5  # of the mixer, in 2**-16 of error times input

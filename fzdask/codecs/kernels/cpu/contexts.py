@@ -7,11 +7,11 @@ then serves both ways of leaning.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.rans import LOWEST, _first_state, _raw, _symbol
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import DIRECT, WIDE, exponent, symbol_of, unzigzag
+from fzdask.jit import njit
 
 MOST = 255  # of a magnitude, so that it fits 8 bits
 WEIGHTS = 9  # of all neighbours together

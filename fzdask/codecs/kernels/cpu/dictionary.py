@@ -1,9 +1,9 @@
 """Values to places in a sorted table and back, and the table's compact form."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.symbols import exponent, unzigzag, zigzag
+from fzdask.jit import njit
 
 _LONGEST = 10  # bytes of a varint of 64 bits
 

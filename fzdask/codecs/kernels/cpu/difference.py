@@ -12,12 +12,12 @@ so that the first value of a line costs once, not twice.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu.lanes import LANES, add, load, running_sum, store, subtract
 from fzdask.codecs.kernels.cpu.scratch import aligned_empty, scratch
 from fzdask.codecs.kernels.cpu.symbols import load as load_residuals
+from fzdask.jit import njit
 
 TILE = 2048  # elements; three int32 tiles and the input fit in a 32 KiB L1 cache
 # Strides up to this keep their history in front of the tile, others in a ring. Neighbouring

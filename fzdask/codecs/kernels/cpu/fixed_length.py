@@ -5,11 +5,11 @@ time; other blocks, and codes of 64 bits, through plain loops.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu import bit_planes
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
 from fzdask.codecs.kernels.cpu.vectors import copy_bytes
+from fzdask.jit import njit
 
 SLACK = 256  # bytes past the planes that packing may overwrite and unpacking may read
 

@@ -6,10 +6,10 @@ gets what is left, so that a symbol that is nearly certain costs nearly nothing.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.histogram import top_k
 from fzdask.codecs.kernels.cpu.symbols import RUN, exponent
+from fzdask.jit import njit
 
 RARE = RUN  # RARE_BITS raw bits follow: a symbol without a frequency of its own
 RARE_BITS = 10

@@ -5,7 +5,6 @@ on vectors.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
@@ -18,6 +17,7 @@ from fzdask.codecs.kernels.cpu.fixed_length import (
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
+from fzdask.jit import njit
 
 LANES = lattice_vectors.LANES
 

@@ -5,7 +5,6 @@ kernel; this one gives the same, and is made of steps on vectors.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences
 from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
@@ -30,6 +29,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     zigzag,
 )
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
+from fzdask.jit import njit
 
 ROOM = UNIT  # values past the end of the symbols that a vector may touch
 LANES = lattice_vectors.LANES

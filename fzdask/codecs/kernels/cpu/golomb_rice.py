@@ -1,9 +1,9 @@
 """Golomb-Rice codes of unsigned integers, in blocks that start on a byte."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.symbols import exponent
+from fzdask.jit import njit
 
 LONGEST_UNARY = 24  # ones; so many stand for a value written in full
 _CEILING = np.uint64(1) << np.uint64(48)  # no larger value counts in the mean, whose sum must fit

@@ -1,10 +1,11 @@
 """Histograms of whole numbers: dense over an interval, the most frequent, the distinct ones."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.vectors import I8, I64, step
+from fzdask.jit import njit
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd (Knuth 1998, multiplicative hash)
 

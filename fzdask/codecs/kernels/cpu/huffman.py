@@ -7,7 +7,6 @@ one run symbol with raw length bits, so a constant stretch costs far below one b
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
 from fzdask.codecs.kernels.cpu.huffman_decode import decode
@@ -38,6 +37,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     RUN,
     extra_bits,
 )
+from fzdask.jit import njit
 
 __all__ = ["coded_bits", "count_runs", "decode", "encode"]
 

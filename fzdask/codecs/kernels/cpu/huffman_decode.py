@@ -2,7 +2,7 @@
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import (
@@ -25,6 +25,7 @@ from fzdask.codecs.kernels.cpu.huffman_single import (
     write_2,
 )
 from fzdask.codecs.kernels.cpu.vectors import I1, I8, I64, pick, step, store, zero
+from fzdask.jit import njit
 
 LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts

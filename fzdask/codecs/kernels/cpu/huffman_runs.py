@@ -6,7 +6,7 @@ over that alone.
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import NO_CODE
@@ -34,6 +34,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     store,
     zero,
 )
+from fzdask.jit import njit
 
 __all__ = ["ROOM", "code_runs", "count_runs", "run_table"]
 

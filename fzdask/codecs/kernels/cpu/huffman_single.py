@@ -1,7 +1,7 @@
 """Decoding of one canonical Huffman code: by search, and by a table of codes of any length."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -22,6 +22,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     extra_bits,
 )
 from fzdask.codecs.kernels.cpu.vectors import I16, I32, I64, call, step
+from fzdask.jit import njit
 
 __all__ = [
     "BAD",

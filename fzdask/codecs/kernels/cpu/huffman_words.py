@@ -1,7 +1,7 @@
 """Appending codes to words of 32 bits, of which bits fill the most significant first."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.codebook import NO_CODE
@@ -18,6 +18,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     symbol_of,
 )
 from fzdask.codecs.kernels.cpu.vectors import I64, step
+from fzdask.jit import njit
 
 __all__ = ["NONE", "code_of", "codes_of_16_bits", "flush", "put", "put_symbol", "put_values"]
 

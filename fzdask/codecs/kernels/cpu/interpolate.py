@@ -1,7 +1,6 @@
 """From the codes of an interpolation to an array: the coarsest grid, then level after level."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
@@ -21,6 +20,7 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
 )
 from fzdask.codecs.kernels.cpu.interpolate_runs import decode_class
 from fzdask.codecs.kernels.cpu.interpolate_vectors import MOST_PAIRS
+from fzdask.jit import njit
 
 BEHIND = 3  # even planes ahead of an odd one that it is predicted from
 

@@ -12,9 +12,9 @@ mask of its odd axes.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_splines import add_axis
+from fzdask.jit import njit
 
 AXES = 4
 CLASSES = 1 << AXES

@@ -1,7 +1,6 @@
 """From an array to the codes of its interpolation, and the values that it cannot hold."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
@@ -24,6 +23,7 @@ from fzdask.codecs.kernels.cpu.interpolate_runs import encode_class
 from fzdask.codecs.kernels.cpu.interpolate_tuning import SAMPLE, level_bits, tune_axes, tune_way
 from fzdask.codecs.kernels.cpu.outliers import GAP, RUN, VALUES, finish
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

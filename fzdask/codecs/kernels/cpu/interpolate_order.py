@@ -1,10 +1,10 @@
 """What a sample of residuals costs in some order, where those before each are looked at too."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, zigzag
+from fzdask.jit import njit
 
 CONTEXTS = 4
 BIT = np.int64(256)  # the unit of estimates is 2**-8 bit

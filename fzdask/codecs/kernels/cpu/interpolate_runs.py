@@ -1,7 +1,6 @@
 """All values of a class of an interpolated grid, in runs of values with neighbours alike."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     AXES,
@@ -24,6 +23,7 @@ from fzdask.codecs.kernels.cpu.interpolate_vectors import (
     decode_rows,
     encode_rows,
 )
+from fzdask.jit import njit
 
 LAST = AXES - 1
 ALONG = SOURCE + 4 * LAST

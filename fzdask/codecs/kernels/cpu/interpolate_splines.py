@@ -7,7 +7,8 @@ spline interpolation"; Liu et al. 2022, QoZ, for the natural one).
 """
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 LINEAR, CUBIC, NATURAL, SEXTIC = range(4)
 SPLINES = 4

@@ -5,7 +5,6 @@ machine makes the same ones. They are written to the stream; decoding does not n
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.interpolate_classes import (
     ACTIVE,
@@ -32,6 +31,7 @@ from fzdask.codecs.kernels.cpu.interpolate_classes import (
 from fzdask.codecs.kernels.cpu.interpolate_splines import CUBIC, LINEAR, NATURAL, SEXTIC
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, zigzag
+from fzdask.jit import njit
 
 PIECE = 64  # longest part of a row that a sample takes
 SAMPLE = 1024  # values per look at a spline or a way to weight

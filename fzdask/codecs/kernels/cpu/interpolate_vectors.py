@@ -8,7 +8,7 @@ another of its class.
 """
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -26,6 +26,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     splat,
     store,
 )
+from fzdask.jit import njit
 
 __all__ = ["MOST_PAIRS", "decode_rows", "encode_rows"]
 

@@ -6,13 +6,14 @@ told. What is emitted is that of :mod:`~fzdask.codecs.kernels.cpu.vectors`.
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import PrimitiveModel, register_default
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from fzdask.codecs.kernels.cpu.vectors import I1, flags, pick, running, splat, step
+from fzdask.jit import njit
 
 __all__ = [
     "FLAGS",

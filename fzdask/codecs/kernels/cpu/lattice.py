@@ -7,7 +7,6 @@ With no axes to difference, the fused kernels are plain quantization.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import HALO, TILE, forward_tile, inverse_tile
 from fzdask.codecs.kernels.cpu.lattice_vectors import LANES, UNSURE, quantize_groups, take_outliers
@@ -19,6 +18,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     count_pairs,
     symbolize,
 )
+from fzdask.jit import njit
 
 _NOTHING = np.float32(-1)  # no distance is below
 

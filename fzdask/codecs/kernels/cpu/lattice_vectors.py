@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
@@ -30,6 +30,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     step,
     store,
 )
+from fzdask.jit import njit
 
 LANES = 32
 # Bytes ahead of those at work, into the second cache. An array is read once, so it comes from

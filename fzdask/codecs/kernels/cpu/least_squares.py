@@ -5,7 +5,8 @@ decoder, on whatever machine, compute the same prediction.
 """
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 EVERY = 32  # values between two solutions
 DECAY = 0.9379  # of what was learnt, each time: 0.998 for each value

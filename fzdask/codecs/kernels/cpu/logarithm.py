@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.difference import TILE
 from fzdask.codecs.kernels.cpu.log_tables import CELLS_LOG2, EXP_BITS, LOG_BITS
 from fzdask.codecs.kernels.cpu.outliers import collect, finish
 from fzdask.codecs.kernels.cpu.symbols import exponent
+from fzdask.jit import njit
 
 _OFFSET_BITS = 32  # of a place within a cell, so that its product with a slope fits 64 bits
 # Two binary64 operations err by less: what is accepted keeps the bound exactly.

@@ -7,9 +7,9 @@ order alone: at the start of a row they are those at the end of the one before.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.symbols import exponent
+from fzdask.jit import njit
 
 MODELS = 8
 DECISIONS = 64  # of one value that are told apart

@@ -1,7 +1,8 @@
 """Negabinary codes of signed integers, all arithmetic in their own width."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 _ODD_BITS = np.uint64(0xAAAAAAAAAAAAAAAA)
 

@@ -4,9 +4,9 @@ Positions are pairs of variable-length integers (LEB128): inliers before a run, 
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.lanes import FLAGS, flags_differing, trailing_zeros
+from fzdask.jit import njit
 
 # Fields of the state that travels through the tiles of one array.
 BYTES, VALUES, GAP, RUN, LAST, OVER = range(6)  # the last: whether a finite value has no cell

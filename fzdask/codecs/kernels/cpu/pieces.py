@@ -1,8 +1,7 @@
 """Many pieces of memory copied in one call."""
 
-from numba import njit
-
 from fzdask.codecs.kernels.cpu import vectors
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

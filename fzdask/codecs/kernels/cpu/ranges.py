@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -17,6 +17,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     step,
     store,
 )
+from fzdask.jit import njit
 
 _LANES = 64  # independent minima: a select per lane vectorises where a single minimum cannot
 _STEP = 128  # values of one turn of the quick loop: enough chains for the latency of a minimum

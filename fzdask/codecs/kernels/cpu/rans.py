@@ -7,7 +7,6 @@ The encoder runs backwards through a group, so that the decoder runs forwards.
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.frequencies import RARE, RARE_BITS
 from fzdask.codecs.kernels.cpu.symbols import (
@@ -19,6 +18,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     symbol_of,
     unzigzag,
 )
+from fzdask.jit import njit
 
 LOWEST = 1 << 15  # of a state between two values, and the encoder's first state
 STATE_BITS = 31

@@ -1,11 +1,11 @@
 """Lorenzo residuals of floats on a lattice of 32 bits, tile by tile, for kernels that code them."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences, vectors
 from fzdask.codecs.kernels.cpu.outliers import collect
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
+from fzdask.jit import njit
 
 __all__ = ["UNIT", "new_flags", "residual_of"]
 

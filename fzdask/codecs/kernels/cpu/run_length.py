@@ -1,7 +1,8 @@
 """Runs of equal bytes: lengths and what they are of, in a varint each."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 SHORTEST = 4  # a shorter run is cheaper among the bytes as they are
 

@@ -1,7 +1,6 @@
 """Which axes are worth differencing: coded size of a sample, for every subset of axes at once."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.sampling_steps import corners_f4, corners_f8
 from fzdask.codecs.kernels.cpu.symbols import (
@@ -12,6 +11,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
     symbol_of,
     zigzag,
 )
+from fzdask.jit import njit
 
 _FRACTION = 8  # bits after the point of the integer logarithm
 

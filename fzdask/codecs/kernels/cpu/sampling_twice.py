@@ -1,10 +1,10 @@
 """Which axes are worth differencing once or twice: coded size of a sample, for every choice."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.sampling import log2_fixed
 from fzdask.codecs.kernels.cpu.symbols import ALPHABET, extra_bits, symbol_of, zigzag
+from fzdask.jit import njit
 
 _FRACTION = 8  # bits after the point of log2_fixed
 

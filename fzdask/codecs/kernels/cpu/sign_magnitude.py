@@ -1,7 +1,8 @@
 """Sign and magnitude of signed integers; the lowest of all is the sign alone."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

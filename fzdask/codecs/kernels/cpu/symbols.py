@@ -12,8 +12,10 @@ Between prediction and coding a residual travels as ``z`` in 16 bits; one that n
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
+
+from fzdask.jit import njit
 
 DIRECT_BITS = 9
 DIRECT = 1 << DIRECT_BITS  # zigzagged residuals below this are their own symbol

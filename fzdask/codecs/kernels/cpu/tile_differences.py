@@ -10,10 +10,10 @@ import threading
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import row_steps, vectors
+from fzdask.jit import njit
 
 TILE = 8192  # values: what a tile costs by itself counts for more than that it is in the L1 cache
 HALO = 64  # lanes in front of a tile

@@ -6,9 +6,9 @@ alone. Tiles are numbered in C order. All arithmetic wraps in the lattice's own 
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.symbols import exponent, zigzag
+from fzdask.jit import njit
 
 MAX_TILE_LOG2 = 12  # elements of a tile; buffers for it stay in the L1 cache
 MEAN = 4  # bit of a mode beside its order, 0 to 2

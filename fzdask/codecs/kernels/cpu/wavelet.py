@@ -6,9 +6,9 @@ contraction, so that every machine gives the same coefficients and the same valu
 """
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.outliers import _put_varint
+from fzdask.jit import njit
 
 AXES = 4
 ALPHA, BETA = -1.586134342059924, -0.052980118572961

@@ -1,7 +1,6 @@
 """Which axes are worth differencing for blocks of bit planes: widths of a sample of blocks."""
 
 import numpy as np
-from numba import njit
 
 from fzdask.codecs.kernels.cpu.block_steps import (
     BLOCK,
@@ -13,6 +12,7 @@ from fzdask.codecs.kernels.cpu.block_steps import (
     subtract_from,
 )
 from fzdask.codecs.kernels.cpu.symbols import exponent
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

@@ -1,7 +1,8 @@
 """Elimination of blocks of zero bytes, with a bit for each block."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

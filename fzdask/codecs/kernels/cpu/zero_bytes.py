@@ -1,7 +1,8 @@
 """Elimination of zero bytes, and of repeated bytes, with a bit for each byte."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

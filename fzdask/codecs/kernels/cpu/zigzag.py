@@ -1,7 +1,8 @@
 """Zigzag codes of signed integers, all arithmetic in their own width."""
 
 import numpy as np
-from numba import njit
+
+from fzdask.jit import njit
 
 
 @njit(nogil=True, cache=True)

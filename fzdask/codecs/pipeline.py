@@ -37,7 +37,7 @@ class Step:
     Attributes
     ----------
     data, form : array and Form
-        Input of the next step.
+        Input of the next step. After the last step the form says nothing.
     params : list of bytes
         For each stage of the step.
     sections : list of (stage, number, bytes)
@@ -182,13 +182,17 @@ class Pipeline:
     ) -> tuple[tuple[StageEntry, ...], list[SectionEntry], list[NDArray[np.uint8]]]:
         """Run the chain on a flat C-order array; the stages, section entries and section bytes."""
         params: list[bytes] = []
-        wrapped: list[tuple[SectionEntry, NDArray[np.uint8]]] = []
+        entries: list[SectionEntry] = []
+        blobs: list[NDArray[np.uint8]] = []
         while len(params) < len(self.array_stages):
             step = self.encode_step(len(params), data, form, job)
             data, form = step.data, step.form
             params += step.params
-            wrapped += [self.wrap(*section, job.books) for section in step.sections]
-        return self.stage_entries(params), [e for e, _ in wrapped], [blob for _, blob in wrapped]
+            for stage, number, section in step.sections:
+                entry, blob = self.wrap(stage, number, section, job.books)
+                entries.append(entry)
+                blobs.append(blob)
+        return self.stage_entries(params), entries, blobs
 
     def encode_step(self, at: int, data: NDArray[Any], form: Form, job: Job) -> Step:
         """Run the array stage at this place, or several if there is one kernel for them."""
@@ -205,9 +209,10 @@ class Pipeline:
                 for name, section in result.sections.items():
                     sections.append((k, names.index(name) + 1, np.frombuffer(section, np.uint8)))
         data = results[-1].data
+        params = [result.params for result in results]
         if at + len(results) == len(chain):
             sections.append((len(chain) - 1, 0, data.view(np.uint8)))
-        params = [result.params for result in results]
+            return Step(data, form, params, sections)
         return Step(data, self._forms(at, form, params)[-1], params, sections)
 
     def _forms(self, at: int, form: Form, params: Sequence[bytes]) -> tuple[Form, ...]:
@@ -286,8 +291,11 @@ class Pipeline:
         return tuple(self.byte_stages[k] for k in self._places_of(stage, number))
 
     def _places_of(self, stage: int, number: int) -> range:
-        of_chain = range(len(self.stages) - len(self.array_stages))
-        return self._back_ends.get((stage, number), of_chain)
+        return self._back_ends.get((stage, number), self._chain_back_ends)
+
+    @cached_property
+    def _chain_back_ends(self) -> range:
+        return range(len(self.stages) - len(self.array_stages))
 
     def decode(
         self,

@@ -147,25 +147,35 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
     With ``psnr`` the bound is ``slack`` times the one that is always enough. Floats whose bound
     does not depend on their range are not looked at: a stage that has to know asks the job.
     """
-    form = numeric_form(flat_form(array.dtype, array.shape, order))
+    form, fixed = _known(array.dtype, array.shape, order, config)
     flat = flatten(array, order)
-    forced = _preserved(flat, config.preserve)
+    forced = _preserved(flat, config.preserve) if config.preserve else NO_FLAGS
     if flat.dtype != form.dtype:
         flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
     if array.dtype.kind == "c":
         forced = _pair_flags(flat, np.repeat(forced, 2))
-    needed = form.dtype.kind != "f" or config.bound[0] in RANGED
-    low, high = _range(flat, forced) if needed else (0, 0)
-    bounded, resolved = resolve_bound(form, array.dtype, low, high, config, slack)
+    low, high = (0, 0) if fixed else _range(flat, forced)
+    bounded, resolved = fixed or resolve_bound(form, array.dtype, low, high, config, slack)
     if bounded is None:
         return Prepared(flat, form, None, resolved, low, high)
-    magnitude = _magnitude(low, high) if needed else lambda: _magnitude(*_range(flat, forced))
+    magnitude = (lambda: _magnitude(*_range(flat, forced))) if fixed else _magnitude(low, high)
     job = Job(forced, flat.view(_BITS[form.dtype.itemsize]), magnitude, order)
     job.pairs = array.dtype.kind == "c"
     if form.dtype == np.float16 and config.bound[0] != "pw_rel":
         job.forced = _half_misses(flat, bounded.bound, forced)
         flat = _widened(flat)
     return Prepared(flat, bounded, job, resolved, low, high)
+
+
+@lru_cache(maxsize=1024)
+def _known(
+    dtype: np.dtype[Any], shape: tuple[int, ...], order: str, config: CodecConfig
+) -> tuple[Form, tuple[Form | None, float] | None]:
+    """The numeric form, and what the bound resolves to if the range of the values plays no part."""
+    form = numeric_form(flat_form(dtype, shape, order))
+    if form.dtype.kind != "f" or config.bound[0] in RANGED:
+        return form, None
+    return form, resolve_bound(form, dtype, 0, 0, config)
 
 
 def resolve_bound(

@@ -163,6 +163,9 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         ConfigError
             The codec was read from metadata that this version does not fully understand.
         """
+        if type(buf) is np.ndarray:
+            refuse_object(buf.dtype)
+            return api.encode(buf, chunk_config(self._encoding_config(), buf))
         if arrays.is_device_array(buf):
             return encode_device(buf, self._encoding_config(), arrays.device_of(buf))
         if _is_array_or_buffer(buf):

@@ -42,15 +42,34 @@ _KEPT = 4
 
 def pack_fields(header: Header) -> bytes:
     """All fields, one after another."""
-    return b"".join(
-        [
-            _pack_dtype(header.dtype, header.order),
-            _pack_shape(header.shape),
-            _pack_bound(header),
-            _pack_stages(header.stages),
-            _pack_sections(header.sections),
-        ]
+    numeric = header.dtype.kind in "fiuc"  # others may be equal and yet differ in description
+    beginning = (_known_beginning if numeric else _pack_beginning)(
+        header.dtype,
+        header.shape,
+        header.order,
+        header.bound_kind,
+        header.asked,
+        header.resolved,
+        header.stages,
     )
+    return beginning + _pack_sections(header.sections)
+
+
+def _pack_beginning(
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    order: str,
+    bound_kind: str,
+    asked: float,
+    resolved: float,
+    stages: tuple[StageEntry, ...],
+) -> bytes:
+    """The fields before the sections, which chunks of one array have in common."""
+    bound = _pack_bound(bound_kind, asked, resolved)
+    return _describe(dtype, order) + _pack_shape(shape) + bound + _pack_stages(stages)
+
+
+_known_beginning = lru_cache(maxsize=1024)(_pack_beginning)
 
 
 def unpack_fields(data: bytes, header_nbytes: int) -> Header:
@@ -126,15 +145,6 @@ class _Reader:
         return value
 
 
-def _pack_dtype(dtype: np.dtype[Any], order: str) -> bytes:
-    return _pack_number(dtype, order) if dtype.kind in "fiuc" else _describe(dtype, order)
-
-
-@lru_cache(maxsize=64)
-def _pack_number(dtype: np.dtype[Any], order: str) -> bytes:
-    return _describe(dtype, order)
-
-
 def _describe(dtype: np.dtype[Any], order: str) -> bytes:
     flags = F_ORDER if order == "F" else 0
     name = dtype.str[1:]
@@ -184,7 +194,6 @@ def _described_dtype(text: bytes) -> np.dtype[Any]:
     return dtype
 
 
-@lru_cache(maxsize=1024)
 def _pack_shape(shape: tuple[int, ...]) -> bytes:
     """Number of axes, a bit for each that is not of length 1, and the lengths of those."""
     bits = sum(1 << k for k, n in enumerate(shape) if n != 1)
@@ -202,12 +211,12 @@ def _unpack_shape(reader: _Reader) -> tuple[int, ...]:
     return tuple(reader.varint() if bits >> k & 1 else 1 for k in range(ndim))
 
 
-def _pack_bound(header: Header) -> bytes:
-    kind = BOUND_KINDS.index(header.bound_kind)
+def _pack_bound(bound_kind: str, asked: float, resolved: float) -> bytes:
+    kind = BOUND_KINDS.index(bound_kind)
     values = BOUND_VALUES[kind]
     if values == 1:
-        return _ONE_BYTE[kind] + _DOUBLE.pack(header.resolved)
-    return _ONE_BYTE[kind] + (_TWO.pack(header.asked, header.resolved) if values else b"")
+        return _ONE_BYTE[kind] + _DOUBLE.pack(resolved)
+    return _ONE_BYTE[kind] + (_TWO.pack(asked, resolved) if values else b"")
 
 
 def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
@@ -220,7 +229,6 @@ def _unpack_bound(reader: _Reader) -> tuple[str, float, float]:
     return BOUND_KINDS[kind], values[0], values[-1]
 
 
-@lru_cache(maxsize=1024)
 def _pack_stages(stages: tuple[StageEntry, ...]) -> bytes:
     out = [bytes([len(stages)])]
     for stage in stages:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import fused_symbols, outliers
-from fzdask.codecs.kernels.cpu.scratch import reserve
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
 from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
@@ -24,6 +23,7 @@ from fzdask.codecs.stages.quantize import (
     dequantize_residual,
     lattice_width,
     outlier_sections,
+    outliers_room,
     quantize_to_residual,
     room_for_values,
     steps,
@@ -103,10 +103,11 @@ def encode_quantize_lorenzo(
     job.sample = (data, steps(form.bound)[1])
     subset = lorenzo.subset(data, form, job)
     geometry = axes_geometry(form.shape, subset)
-    narrow = lattice_width(data, form.bound, job) == WIDTH
-    if symbols and narrow and job.bits.dtype.itemsize == data.itemsize:
+    joint = None
+    wide = job.measured and lattice_width(data, form.bound, job) != WIDTH
+    if symbols and not wide and job.bits.dtype.itemsize == data.itemsize:
         joint = _quantize_to_symbols(data, form.bound, job, *geometry)
-    else:
+    if joint is None:
         joint = quantize_to_residual(data, form.bound, job, *geometry, symbols)
     return [
         Encoded(None, joint.params, joint.sections),
@@ -120,13 +121,11 @@ def _quantize_to_symbols(
     job: Job,
     strides: NDArray[np.int64],
     spans: NDArray[np.int64],
-) -> Encoded:
-    """Lattice of 32 bits, differenced along these axes, as symbols."""
+) -> Encoded | None:
+    """Lattice of 32 bits, differenced along these axes, as symbols; None if it is too narrow."""
     step, inv = steps(bound)
     state = np.zeros(outliers.STATE, np.int64)
-    # Pages of these two are touched only as outliers turn up; a run costs at most two bytes.
-    runs = reserve(data.size + 32, np.uint8)
-    values = reserve(data.size, job.bits.dtype)
+    values, runs = outliers_room(data.size, job.bits.dtype)
     part = np.empty(TILE, data.dtype)
     room = Symbols.empty(data.size)
     used = fused_symbols.encode(
@@ -135,6 +134,8 @@ def _quantize_to_symbols(
         *cheap_rule(bound, inv), strides, spans,
         *buffers_of(strides, spans), room.z, room.wide, room.tables, state, runs, values,
     )  # fmt: skip
+    if state[outliers.OVER]:
+        return None
     out: Any = Symbols(room.z, room.wide[:used], room.tables)
     return Encoded(out, bytes([WIDTH]), outlier_sections(state, runs, values))
 

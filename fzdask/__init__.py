@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fzdask.accessor import registration as _registration
 from fzdask.errors import ConfigError, FormatError, FZError, UnsupportedDtypeError
 
 if TYPE_CHECKING:
@@ -61,8 +62,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fzdask' has no attribute {name!r}")
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
+    _registration.arm()  # again, for an xarray that was half imported when fzdask was
     return value
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+_registration.arm()

@@ -1,0 +1,125 @@
+"""Which variables of a dataset are fields, and which values stand for missing data in them.
+
+A bound given for all variables is for fields: floating-point or complex data variables with a
+dimension. What locates or describes other values stays exact (CF-1.12, §3.5, §5, §7): an error in
+a cell boundary would shift every value in the cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fzdask.codecs.prepare import is_numeric
+from fzdask.errors import ConfigError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FILLS", "check_can_lose", "field_names", "is_packed", "sentinels"]
+
+FILLS = ("_FillValue", "missing_value")
+# Attributes by which CF names helper variables.
+_REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "cell_measures")
+_FLAGS = ("flag_values", "flag_masks", "flag_meanings")
+_PACKING = ("scale_factor", "add_offset", "_Unsigned")
+
+
+def field_names(dataset: xr.Dataset) -> set[Hashable]:
+    """Names of the fields."""
+    helpers = _helpers(dataset)
+    return {
+        name
+        for name, variable in dataset.data_vars.items()
+        if name not in helpers and _is_field(variable.variable)
+    }
+
+
+def _is_field(variable: xr.Variable) -> bool:
+    if variable.dtype.kind not in "fc" or not is_numeric(variable.dtype) or not variable.ndim:
+        return False
+    if any(key in variable.attrs for key in _FLAGS):
+        return False
+    stored = variable.encoding.get("dtype")
+    if stored is None or is_packed(variable.encoding):
+        return True
+    # Whole numbers with missing ones among them: xarray reads them as floats.
+    return np.dtype(stored).kind in "fc"
+
+
+def _helpers(dataset: xr.Dataset) -> set[Hashable]:
+    """Names that CF attributes point to; xarray moves such attributes to encodings."""
+    words: set[Hashable] = set()
+    sources: list[Mapping[Any, Any]] = [dataset.attrs, dataset.encoding]
+    for variable in dataset.variables.values():
+        sources += [variable.attrs, variable.encoding]
+        for own in (variable.attrs, variable.encoding):
+            for word in _words(own.get("formula_terms", "")):
+                # Coefficients lie along the vertical coordinate; surface pressure does not.
+                if word in dataset.variables and set(dataset[word].dims) <= set(variable.dims):
+                    words.add(word)
+    for source in sources:
+        for key in _REFERENCES:
+            words.update(_words(source.get(key, "")))
+    return words
+
+
+def _words(text: Any) -> list[str]:
+    return str(text).replace(":", " ").split()
+
+
+def is_packed(encoding: Mapping[str, Any]) -> bool:
+    """Whether the stored numbers are scaled ones."""
+    return any(encoding.get(key) is not None for key in _PACKING)
+
+
+def sentinels(dtype: np.dtype[Any], source: Mapping[str, Any]) -> tuple[float, ...]:
+    """The finite values of ``_FillValue`` and ``missing_value``, as they are in this dtype."""
+    found: list[float] = []
+    for key in FILLS:
+        value = source.get(key)
+        if value is None:
+            continue
+        listed = np.atleast_1d(np.asarray(value))
+        if listed.dtype.kind not in "iuf":
+            continue
+        real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+        for number in listed.tolist():
+            if not math.isfinite(number):
+                continue
+            if real.kind in "iu":
+                info = np.iinfo(real)
+                if number == int(number) and info.min <= number <= info.max:
+                    found.append(int(number))
+                continue
+            with np.errstate(over="ignore"):
+                cast = float(real.type(number))
+            if math.isfinite(cast):
+                found.append(cast)
+    return tuple(dict.fromkeys(found))
+
+
+def check_can_lose(dataset: xr.Dataset, name: Hashable, kind: str, who: str) -> None:
+    """Raise `ConfigError` if a bound was asked by name of a variable that cannot have it."""
+    variable = dataset.variables[name]
+    if kind == "lossless":
+        if variable.dtype.hasobject or variable.dtype.kind not in "iufcbmMSU":
+            raise ConfigError(
+                f"{who}: lossless= names {name!r}, but its values ({variable.dtype}) have no fixed "
+                "size; leave it out, and it is stored as xarray stores it, which is exact."
+            )
+        return
+    if name in dataset.coords:
+        raise ConfigError(
+            f"{who}: {kind}= names {name!r}, which is a coordinate, and coordinates stay exact: an "
+            f"error in one shifts every value it locates. Leave it out, or make it a data "
+            f"variable with ds.reset_coords({name!r})."
+        )
+    if not is_numeric(variable.dtype):
+        raise ConfigError(
+            f"{who}: {kind}= names {name!r}, but a bound has no meaning for dtype "
+            f"{variable.dtype}; leave it out, or keep it exactly with lossless={{{name!r}: True}}."
+        )

@@ -218,9 +218,7 @@ def decode(
     else:
         pipeline = Pipeline.from_entries(header.stages)
         if pipeline.lossy:
-            bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)
-            numeric = numeric_form(form)
-            form = Form(numeric.shape, numeric.dtype, bound)
+            form = _decoding_form(form, header.bound_kind, header.resolved)
         book = Codebook.from_text(codebook) if codebook.startswith(FITTED) else None
         known = Known(book, room)
         flat = pipeline.decode(form, header.stages, header.sections, blobs, known)
@@ -228,6 +226,13 @@ def decode(
             native = header.dtype.newbyteorder("<")
             flat = flat.view(native).astype(header.dtype, copy=False)
     return restore_layout(flat, header.shape, header.order)
+
+
+@lru_cache(maxsize=1024)
+def _decoding_form(form: Form, bound_kind: str, resolved: float) -> Form:
+    """What a lossy pipeline is to give for an array of this form; kept, as chunks have the same."""
+    numeric = numeric_form(form)
+    return Form(numeric.shape, numeric.dtype, decoding_bound(form.dtype, bound_kind, resolved))
 
 
 def fit_codebook(sample: Any, config: CodecConfig) -> str:

@@ -230,6 +230,8 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         ConfigError
             `out` does not fit the array.
         """
+        if type(buf) is bytes and out is None:
+            return api.decode(buf, self._decoding_codebook)
         on_device = next((a for a in (out, buf) if arrays.is_device_array(a)), None)
         if on_device is not None:
             device = arrays.device_of(on_device)

@@ -29,6 +29,7 @@ DESCRIBED = 63  # a description follows
 F_ORDER = 1 << 6
 BIG_ENDIAN = 1 << 7
 MAX_NDIM = 64  # NumPy's own limit
+TOO_LARGE = "fzdask stream: a number in the header exceeds 63 bits; it is damaged."
 _DOUBLE, _TWO = struct.Struct("<d"), struct.Struct("<dd")
 _ONE_BYTE = tuple(bytes([value]) for value in range(256))
 
@@ -138,7 +139,25 @@ class _Reader:
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-        raise FormatError("fzdask stream: a number in the header exceeds 63 bits; it is damaged.")
+        raise FormatError(TOO_LARGE)
+
+    def varints(self) -> list[int]:
+        """All that are left."""
+        values = []
+        value = shift = 0
+        for byte in self.data[self.at :]:
+            value |= (byte & 127) << shift
+            if byte < 128:
+                values.append(value)
+                value = shift = 0
+            else:
+                shift += 7
+                if shift > 56:
+                    raise FormatError(TOO_LARGE)
+        self.at = len(self.data)
+        if shift:
+            self.take(1)
+        return values
 
     def double(self) -> float:
         value: float = _DOUBLE.unpack(self.take(8))[0]
@@ -268,22 +287,24 @@ def _pack_sections(sections: tuple[SectionEntry, ...]) -> bytes:
 
 def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
     sections = []
-    while reader.at < len(reader.data):  # they are the last field
-        tag = reader.varint()
+    places = set()
+    numbers = iter(reader.varints())  # they are the last field
+    for tag in numbers:
         way = tag & 3
-        applied = way if way < 2 else reader.varint()
+        applied = way if way < 2 else next(numbers, 0)
         stage, number = tag >> 5, tag >> 2 & 7
         if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
-        sizes: tuple[int, ...] = (reader.varint(),)
-        if applied:
-            sizes += tuple([reader.varint() for _ in range(applied.bit_count())])
+        sizes = tuple(itertools.islice(numbers, 1 + applied.bit_count()))
+        if len(sizes) <= applied.bit_count():
+            reader.take(1)  # which is not there
         if applied and not _possible(sizes):
             raise FormatError(
                 f"fzdask stream: no back end makes sections of sizes {sizes}; it is damaged."
             )
         sections.append(SectionEntry(stage, number, applied, sizes))
-    if len({s[:2] for s in sections}) != len(sections):
+        places.add(tag >> 2)
+    if len(places) != len(sections):
         raise FormatError("fzdask stream: a section appears twice; the stream is damaged.")
     return tuple(sections)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fzdask.codecs.kernels.cpu.sampling_steps import corners_f4, corners_f8
+from fzdask.codecs.kernels.cpu.sampling_steps import corners_f4, corners_f8, fetch_line
 from fzdask.codecs.kernels.cpu.symbols import (
     ALPHABET,
     DIRECT,
@@ -13,6 +13,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
 )
 from fzdask.jit import njit
 
+_AHEAD = 64  # points whose values are on their way from memory
 _FRACTION = 8  # bits after the point of the integer logarithm
 
 
@@ -150,7 +151,11 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     taken = np.int64(0)
     top = np.int64(0)
     costs[:] = 0
+    size = np.int64(x.itemsize)
     for k in range(samples):
+        if k + _AHEAD < samples:
+            for b in range(subsets >> 1):  # the others are beside these, on the innermost axis
+                fetch_line(base + size * (places[np.uint64(k + _AHEAD)] - back[b]))
         place = places[np.uint64(k)]
         if real and x.itemsize == 4:
             usable = corners_f4(nd, base, place, behind, inv, limit, out)

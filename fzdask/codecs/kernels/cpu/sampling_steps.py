@@ -11,6 +11,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I64,
     call,
     constant,
+    fetch,
     flags,
     pick,
     same,
@@ -19,7 +20,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     store,
 )
 
-__all__ = ["corners_f4", "corners_f8"]
+__all__ = ["corners_f4", "corners_f8", "fetch_line"]
 
 _ROUND = 1.5 * 2.0**52  # added to |r| <= 2**51 it leaves the integer in the low bits
 _ROUND_BITS = 0x4338 << 48
@@ -77,6 +78,12 @@ def _of(element):
 
     word, real = types.int64, types.float64
     return step(build, types.boolean, word, word, word, word, real, real, word)
+
+
+@intrinsic
+def fetch_line(typingctx, x):
+    """Have the line of an address fetched, without waiting."""
+    return step(lambda b, x: fetch(b, x, 1), types.void, types.int64)
 
 
 @intrinsic

@@ -146,7 +146,7 @@ def _unequal(original: NDArray[Any], decoded: NDArray[Any]) -> int:
     a, b = original.astype(object).ravel().tolist(), decoded.astype(object).ravel().tolist()
     missing = (None, "")  # xarray reads a missing text as one of them or as NaN
     return sum(
-        not (x == y or (x != x or x in missing) and (y != y or y in missing))
+        not (x == y or ((x != x or x in missing) and (y != y or y in missing)))
         for x, y in zip(a, b, strict=True)
     )
 

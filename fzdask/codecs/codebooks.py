@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu import choice, codebook, huffman, symbols
+from fzdask.codecs.kernels.cpu import choice, codebook, huffman, huffman_table, symbols
 from fzdask.codecs.standard_codebooks import standard_lengths
 from fzdask.errors import ConfigError
 
@@ -83,8 +83,8 @@ class Codebook:
         """For decoding on lanes; empty where the run symbol is not 0."""
         if self.mode > 0:
             return np.zeros(0, np.uint64)
-        fast, _ = self.decoding_tables
-        table: NDArray[np.uint64] = codebook.several_table(fast, self.mode == 0, symbols.RUN)
+        _, slow = self.decoding_tables
+        table: NDArray[np.uint64] = huffman_table.several_table(slow, self.mode == 0)
         return table
 
     @property

@@ -14,13 +14,7 @@ from fzdask.codecs.kernels.cpu import (
     huffman_steps,
     symbols,
 )
-from fzdask.codecs.kernels.cpu.codebook import (
-    COUNT_SHIFT,
-    LONGEST_RUN,
-    MAX_LENGTH,
-    SEVERAL,
-    TABLE_BITS,
-)
+from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, TABLE_BITS
 from fzdask.codecs.kernels.cpu.huffman_steps import (
     EIGHTS,
     FAR,
@@ -32,6 +26,7 @@ from fzdask.codecs.kernels.cpu.huffman_steps import (
     SIXTEENS,
     UNIT,
 )
+from fzdask.codecs.kernels.cpu.huffman_table import COUNT_SHIFT, LARGE, LONGEST_RUN, SEVERAL
 from fzdask.codecs.stages.symbols import Symbols
 
 GROUP = 256
@@ -160,8 +155,49 @@ def test_a_run_symbol_other_than_zero_has_no_table():
     assert coding.book.mode == 0
     assert table.size == 1 << TABLE_BITS
     counts = (table >> np.uint64(COUNT_SHIFT)).astype(int)
-    assert SEVERAL < counts.max() <= LONGEST_RUN
+    assert SEVERAL < counts.max() < SEVERAL + LONGEST_RUN
     assert ((table & np.uint64(255)) <= TABLE_BITS).all()
+
+
+def several(codes, bits, runs):
+    """Values at the start of some bits, and how many bits they take, one by one."""
+    values = []
+    used = places = 0
+    while places < SEVERAL:
+        length = next((n for n in range(1, len(bits) - used + 1) if bits[used:][:n] in codes), 0)
+        symbol = codes.get(bits[used:][:length], LARGE)
+        if symbol < LARGE:
+            values.append(symbol)
+        elif runs and symbol >= symbols.RUN:
+            raw = bits[used + length :][: symbol - symbols.RUN]
+            length += symbol - symbols.RUN
+            run = int("1" + raw, 2)
+            if used + length > len(bits) or run > LONGEST_RUN:
+                break
+            values += [0] * run
+        else:
+            break
+        used += length
+        places = len(values)
+    return values, used
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_table_of_several_symbols_is_what_they_give_one_by_one(name):
+    book = own_coding(Symbols.of(FIELDS[name].astype("i4")), GROUP).book
+    if book.mode > 0:
+        return
+    codes = {
+        f"{int(book.codes[s]) >> 8:0{length}b}": s
+        for s, length in enumerate(book.lengths.tolist())
+        if length
+    }
+    for index, entry in enumerate(book.several_table.tolist()):
+        values, used = several(codes, f"{index:0{TABLE_BITS}b}", book.mode == 0)
+        assert entry >> COUNT_SHIFT == len(values)
+        assert entry & 255 == used
+        held = [entry >> 8 * k & 255 for k in range(1, 1 + SEVERAL)]
+        assert held == (values + [0] * SEVERAL)[:SEVERAL]
 
 
 @pytest.mark.parametrize("gathers", [True, False], ids=["as here", "anywhere"])

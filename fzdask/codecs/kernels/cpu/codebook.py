@@ -10,10 +10,6 @@ LONG_CODE = 0xFFFF
 NO_CODE = 64
 SLOW_BASE = MAX_LENGTH + 1
 SLOW_ORDER = 2 * MAX_LENGTH + 2
-LARGE = 1 << 8  # symbols from here on are not looked up several at a time
-SEVERAL = 6  # at most so many are
-COUNT_SHIFT = 8 + 8 * SEVERAL
-LONGEST_RUN = 24  # of those that are looked up: each chunk ends with some that are not
 _COUNT_BITS = 10  # bits that hold the number of coded entries of the compact form
 
 
@@ -169,50 +165,6 @@ def decoding_tables(lengths):
                 for i in range(first, first + (np.int64(1) << (TABLE_BITS - length))):
                     fast[i] = entry
     return fast, slow
-
-
-@njit(nogil=True, cache=True)
-def several_table(fast, runs, run):
-    """Up to ``SEVERAL`` symbols below ``LARGE`` by the next ``TABLE_BITS`` bits.
-
-    With ``runs``, symbols from ``run`` on are runs of symbol 0; such a run counts whether or not
-    all of it is among the symbols of an entry.
-
-    Returns
-    -------
-    uint64[2**TABLE_BITS]
-        From the lowest byte on: how many bits they take; a byte for each symbol, 0 behind the
-        last; how many they are, at most ``LONGEST_RUN`` (0: there is no such symbol).
-    """
-    size = 1 << TABLE_BITS
-    table = np.zeros(size, np.uint64)
-    for index in range(size):
-        bits = 0
-        many = 0
-        packed = np.uint64(0)
-        while many < SEVERAL:
-            entry = np.int64(fast[(index << bits) & (size - 1)])
-            length = entry & 15
-            symbol = entry >> 4
-            if entry == LONG_CODE or bits + length > TABLE_BITS:
-                break
-            if symbol < LARGE:
-                many += 1
-                packed |= np.uint64(symbol) << np.uint64(8 * many)
-            elif runs and symbol >= run:
-                raw = symbol - run  # bits that follow
-                length += raw
-                if bits + length > TABLE_BITS:
-                    break
-                low = (index >> (TABLE_BITS - bits - length)) & ((1 << raw) - 1)
-                if many + (1 << raw) + low > LONGEST_RUN:
-                    break
-                many += (1 << raw) + low
-            else:
-                break
-            bits += length
-        table[index] = packed | np.uint64(bits) | (np.uint64(many) << np.uint64(COUNT_SHIFT))
-    return table
 
 
 @njit(nogil=True, cache=True)

@@ -5,12 +5,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fzdask.codecs.kernels.cpu.codebook import (
-    COUNT_SHIFT,
-    LONGEST_RUN,
-    SEVERAL,
-    TABLE_BITS,
-)
+from fzdask.codecs.kernels.cpu.codebook import TABLE_BITS
 from fzdask.codecs.kernels.cpu.huffman_single import (
     BAD,
     SPECIAL_BIT,
@@ -24,12 +19,13 @@ from fzdask.codecs.kernels.cpu.huffman_single import (
     window,
     write_2,
 )
+from fzdask.codecs.kernels.cpu.huffman_table import COUNT_SHIFT, SEVERAL
 from fzdask.codecs.kernels.cpu.vectors import I1, I8, I64, pick, step, store, zero
 from fzdask.jit import njit
 
 LOOK_UPS = 5  # of TABLE_BITS, out of a window
 _STORED = 8  # values that a look-up writes, whatever it counts
-FEW_BITS = 0.15  # of a value: runs are then too long for a table
+FEW_BITS = 0.05  # of a value: runs are then too long for a table
 _ONE_ENTRY = np.uint64(1 << COUNT_SHIFT)  # an entry below stands for no symbol
 
 
@@ -57,7 +53,8 @@ def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
     """Decode every chunk into zigzagged values of 16 bits; the words are not kept.
 
     ``words`` must be followed by enough zero words that no chunk can run past the end; ``table``
-    is empty or that of :func:`several_table`, for ``mode`` below 1. Of values that need more than
+    is empty or, for ``mode`` below 1, that of
+    :func:`~fzdask.codecs.kernels.cpu.huffman_table.several_table`. Of values that need more than
     16 bits, ``wide`` gets all and ``places`` where they are, in any order; both have room for as
     many as there can be.
 
@@ -76,20 +73,20 @@ def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
     one, long = np.int64(fast.ctypes.data), np.int64(slow.ctypes.data)
     c = 0
     runs_alone = mode == 0 and 32 * starts[chunks] < FEW_BITS * n  # hardly anything between
-    values = value_table(slow)
-    special = mode < 0 and _are_special(values)
-    if table.size and n // chunk >= 4 and not (runs_alone or special):
-        if mode == 0:
-            out[:] = 0
+    if table.size and n // chunk >= 4 and not runs_alone:
+        values = value_table(slow)
         singly = 1 if mode == 0 else _in_a_row(table)
-        ahead = LOOK_UPS * (LONGEST_RUN if mode == 0 else SEVERAL) + _STORED + singly
-        c = _decode_lanes(
-            bits, starts, chunk, mode, one, long, table, values, singly, ahead, target, n // chunk,
-            also,
-        )  # fmt: skip
+        ahead = LOOK_UPS * (_most_of(table) if mode == 0 else SEVERAL) + _STORED + singly
+        if mode == 0 or not _are_special(values):
+            if mode == 0:
+                out[:] = 0
+            c = _decode_lanes(
+                bits, starts, chunk, mode, one, long, table, values, singly, ahead, target,
+                n // chunk, also,
+            )  # fmt: skip
         if c < 0:
             return -1
-        if c < chunks:
+        if 0 < c < chunks:
             bit = _decode_alone(
                 bits, np.uint64(starts[c] << 5), mode, one, long, table, ahead, target, c * chunk,
                 n, also,
@@ -116,6 +113,15 @@ def _in_a_row(table):
     for k in range(table.size):
         misses += np.int64(table[k] < _ONE_ENTRY)
     return 1 + misses * _STORED // table.size
+
+
+@njit(nogil=True, cache=True)
+def _most_of(table):
+    """Most values of an entry."""
+    most = np.uint64(0)
+    for k in range(table.size):
+        most = max(most, table[k])
+    return np.int64(most >> np.uint64(COUNT_SHIFT))
 
 
 @njit(nogil=True, cache=True)
@@ -234,9 +240,7 @@ def _decode_lanes(
         for lane in range(4):
             end = (current[lane] + 1) * chunk
             if at[lane] >= lasts[lane]:
-                bit, _ = decode_some(
-                    words, fast, slow, bits[lane], mode, out, at[lane], end, end, extra
-                )
+                bit = _to_end(words, bits[lane], mode, fast, slow, table, out, at[lane], end, extra)
                 if not ends(bit, starts[current[lane] + 1]):
                     return -1
                 if following >= whole:
@@ -286,6 +290,26 @@ def _decode_alone(words, bit, mode, fast, slow, table, ahead, out, i, end, extra
             rest <<= entry & np.uint64(63)
         bit += _consumed(rest)
         if entry < _ONE_ENTRY:
+            bit, i = decode_some(words, fast, slow, bit, mode, out, i, i + 1, end, extra)
+            if bit == BAD:
+                return BAD
+    return _to_end(words, bit, mode, fast, slow, table, out, i, end, extra)
+
+
+@njit(nogil=True, cache=True)
+def _to_end(words, bit, mode, fast, slow, table, out, i, end, extra):
+    """Decode from ``i`` to the end of a chunk, which entries must not pass; the position then."""
+    top = np.uint64(64 - TABLE_BITS)
+    while i + _STORED <= end:
+        entry = table[window(words, bit) >> top]
+        after = i + np.int64(entry >> np.uint64(COUNT_SHIFT))
+        if after > end:
+            break
+        if after > i:
+            _put_symbols(np.uint64(out + 2 * i), entry)
+            bit += entry & np.uint64(63)
+            i = after
+        else:
             bit, i = decode_some(words, fast, slow, bit, mode, out, i, i + 1, end, extra)
             if bit == BAD:
                 return BAD

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fzdask.accessor.messages import check_names
 from fzdask.codecs.config import BOUND_NAMES, CodecConfig
 from fzdask.errors import ConfigError
 
-__all__ = ["Asked", "Bound", "asked_bounds", "check_keywords", "check_names", "of_variable"]
+__all__ = ["Asked", "Bound", "asked_bounds", "of_variable"]
 
 Bound = tuple[str, float]
 """Kind and value, as `CodecConfig.bound` gives them."""
@@ -76,31 +76,6 @@ def _checked(kind: str, value: Any, where: str) -> Bound:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def check_names(
-    named: Iterable[Hashable], known: Iterable[Hashable], keyword: str, who: str
-) -> None:
-    """Raise `ConfigError` if a mapping names variables that there are not."""
-    known = tuple(known)
-    unknown = [name for name in named if name not in known]
-    if unknown:
-        texts = [str(name) for name in known]
-        near = difflib.get_close_matches(str(unknown[0]), texts, n=1, cutoff=0.6)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"{who}: {keyword}= names {', '.join(map(repr, unknown))}, which the dataset does not "
-            f"have; its variables are {', '.join(map(repr, known)) or 'none'}.{hint}"
-        )
-
-
 def of_variable(option: Any, name: Hashable, default: Any) -> Any:
     """What an option says for one variable: itself, or its entry where it is a mapping."""
     return option.get(name, default) if isinstance(option, Mapping) else option
-
-
-def check_keywords(unknown: Iterable[str], valid: Iterable[str], who: str) -> None:
-    """Raise `ConfigError` for the first keyword that is none, with the nearest valid one."""
-    valid = tuple(valid)
-    for name in unknown:
-        near = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise ConfigError(f"{who} has no keyword {name!r}{hint} Valid ones: {', '.join(valid)}.")

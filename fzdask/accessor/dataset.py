@@ -109,8 +109,9 @@ class DatasetAccessor:
         >>> round(encoding["u"]["compressors"].abs, 4)
         0.0599
         """
-        from fzdask.accessor.bounds import asked_bounds, check_keywords
+        from fzdask.accessor.bounds import asked_bounds
         from fzdask.accessor.encoding import Options, encodings
+        from fzdask.accessor.messages import check_keywords
         from fzdask.errors import ConfigError
 
         who = "ds.fz.encoding"
@@ -197,7 +198,9 @@ class DatasetAccessor:
         ----------
         other : path, URL, Zarr store or xarray.Dataset
             The copy. A path or a store is opened with ``xarray.open_zarr``. Sizes are known for
-            these, and for a dataset opened from a path.
+            these, and for a dataset opened from a path. Where the codec has a bound relative to
+            chunks (``FZCodec(rel=...)``, not written by this accessor), it must be the whole copy
+            and no selection: its chunks are looked at one by one.
         **open_kwargs
             For ``xarray.open_zarr``, such as ``group=`` or ``decode_cf=False``.
 

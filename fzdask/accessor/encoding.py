@@ -9,15 +9,15 @@ add a rounding error of its own and the codec would see packed integers instead 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fzdask.accessor.bounds import Asked, Bound, check_names, of_variable
+from fzdask.accessor.bounds import Asked, Bound, of_variable
 from fzdask.accessor.fields import FILLS, check_can_lose, field_names, is_packed, sentinels
+from fzdask.accessor.messages import check_names, warn
 from fzdask.accessor.ranges import Range, whole_ranges
 from fzdask.bounds import psnr_error, relative_bound
 from fzdask.codecs.config import CodecConfig
@@ -203,7 +203,7 @@ def _out_of_reach(kind: str, value: float, fill: float, dtype: np.dtype[Any]) ->
     if kind == "lossless" or value == 0:
         return True
     if kind != "abs":
-        return False
+        return kind == "pw_rel" and fill == 0  # nothing but 0 comes back as 0
     if dtype.kind in "iu":
         return value < 1
     real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
@@ -227,12 +227,14 @@ def _part_from_fills(
         return
     low, high = found
     kind, value = plan.bound
+    if kind == "lossless" or low > high:
+        return
     if kind == "pw_rel":
         below, above = low - value * abs(low), high + value * abs(high)
     else:
         reach = absolute(plan.bound, found)
         below, above = low - reach, high + reach
-    hit = [fill for fill in plan.fills if below <= fill <= above and below < above]
+    hit = [fill for fill in plan.fills if below <= fill <= above]
     if not hit:
         return
     what = (
@@ -243,16 +245,19 @@ def _part_from_fills(
     given = any(key in theirs for key in FILLS)
     if given or variable.dtype.kind not in "fc" or any(key in variable.attrs for key in FILLS):
         raise ConfigError(f"{what} Choose a _FillValue outside, or keep the variable lossless.")
-    warnings.warn(f"{what} Missing data are stored as NaN instead.", UserWarning, stacklevel=4)
+    warn(f"{what} Missing data are stored as NaN instead.")
     plan.entry.pop("missing_value", None)
     plan.entry["_FillValue"] = variable.dtype.type(math.nan)
     plan.fills = ()
 
 
 def absolute(bound: Bound, found: Range) -> float:
-    """A bound as an absolute one over a range, rounded down as the codec does."""
+    """A bound as an absolute one over a range, computed as the codec does; 0 over none."""
     kind, value = bound
-    return _RANGED[kind](value, *found) if kind in _RANGED else value
+    if kind not in _RANGED:
+        return value
+    low, high = found
+    return _RANGED[kind](value, low, high) if low <= high else 0.0
 
 
 def _codec(name: Hashable, plan: _Plan, found: Range | None, options: Options) -> FZCodec:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Range", "as_objects", "finite_range", "whole_ranges"]
 
 Range = tuple[float, float]
-"""Least and greatest; exact whole numbers for integers. (0, 0) where there is no value."""
+"""Least and greatest, exact whole numbers for integers; ``(inf, -inf)`` where there is no value."""
 
 BLOCK = 1 << 16  # values; temporaries stay in the cache
 
@@ -41,12 +41,12 @@ def whole_ranges(
     lazy: dict[Hashable, Any] = {}
     for name, (variable, sentinels) in wanted.items():
         if variable.chunks is None:
-            found[name] = _or_zero(finite_range(np.asarray(variable.data), sentinels))
+            found[name] = finite_range(np.asarray(variable.data), sentinels)
         else:
             lazy[name] = _per_block(variable.data, sentinels)
     for name, pairs in zip(lazy, dask.compute(*lazy.values()), strict=True):
         flat = np.asarray(pairs, object).reshape(-1, 2)
-        found[name] = _or_zero((min(flat[:, 0]), max(flat[:, 1])))
+        found[name] = (min(flat[:, 0]), max(flat[:, 1]))
     return found
 
 
@@ -73,7 +73,7 @@ def as_objects(values: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def finite_range(array: NDArray[Any], sentinels: tuple[float, ...] = ()) -> Range:
-    """Least and greatest finite value that is no sentinel; ``(inf, -inf)`` where there is none.
+    """Range of the finite values that are no sentinels.
 
     Of complex numbers, over the real and imaginary parts of those that are finite.
     """
@@ -97,7 +97,3 @@ def _kept(block: NDArray[Any], sentinels: tuple[float, ...]) -> NDArray[np.bool_
             other = block != block.dtype.type(value)
         kept = other if kept is None else kept & other
     return kept
-
-
-def _or_zero(pair: Range) -> Range:
-    return pair if pair[0] <= pair[1] else (0.0, 0.0)

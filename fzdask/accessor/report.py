@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -198,7 +199,7 @@ def report(dataset: xr.Dataset, other: Any, open_kwargs: Mapping[str, Any]) -> R
     if isinstance(other, xr.Dataset):
         opened, arrays = other, _arrays_of(other)
     else:
-        opened = xr.open_zarr(other, **open_kwargs)
+        opened = _open(other, open_kwargs)
         arrays = stored_arrays(other, open_kwargs.get("group"), open_kwargs.get("storage_options"))
     names = [*dataset.data_vars, *dataset.coords]
     common = [name for name in names if name in opened.variables]
@@ -223,6 +224,16 @@ def report(dataset: xr.Dataset, other: Any, open_kwargs: Mapping[str, Any]) -> R
         exact = name in dataset.coords
         rows.append(_row(name, variable, found, bounds[name], stored, exact))
     return Report(tuple(rows), tuple(str(name) for name in names if name not in common))
+
+
+def _open(other: Any, open_kwargs: Mapping[str, Any]) -> xr.Dataset:
+    import xarray as xr
+
+    with warnings.catch_warnings():
+        # A store without consolidated metadata is as good here.
+        warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
+        opened: xr.Dataset = xr.open_zarr(other, **open_kwargs)
+        return opened
 
 
 def _arrays_of(opened: xr.Dataset) -> dict[Hashable, StoredArray]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fzdask.accessor.bounds import Asked, Bound, asked_bounds, check_keywords
+from fzdask.accessor.bounds import Asked, Bound, asked_bounds
 from fzdask.accessor.encoding import LAYOUT, MEANING, Options, absolute, encodings, plan_bounds
 from fzdask.accessor.fields import FILLS, sentinels
+from fzdask.accessor.messages import check_keywords, check_names, warn
 from fzdask.accessor.ranges import whole_ranges
 from fzdask.accessor.stored import StoredArray, stored_arrays
 from fzdask.codecs.config import BOUND_NAMES
@@ -38,6 +38,7 @@ def write(
     unknown = [key for key in kwargs if key not in valid]
     check_keywords(unknown, (*BOUND_NAMES, *_OPTIONS, *valid), WHO)
     user = user or {}
+    check_names(user, dataset.variables, "encoding", WHO)
     asked = asked_bounds(given, dataset.variables, WHO)
     existing = _existing(store, kwargs)
     new = dataset.drop_vars([name for name in dataset.variables if name in existing])
@@ -122,12 +123,10 @@ def _warn_of_wider(
     for name, found in (whole_ranges(wanted) if wanted else {}).items():
         resolved = absolute(bounds[name], found)
         if loose[name] > resolved:
-            warnings.warn(
+            warn(
                 f"{WHO}: variable {name!r} keeps the bound it was created with, "
                 f"abs={loose[name]:g}; {_text(bounds[name])} of this part alone would be "
-                f"{resolved:g}.",
-                UserWarning,
-                stacklevel=5,
+                f"{resolved:g}."
             )
 
 

@@ -23,8 +23,8 @@ def path(tmp_path):
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_figures(ds, path, worst, span, zarr_format, lazy):
-    ds.fz.to_zarr(path, abs={"t": 0.01}, rel=1e-3, zarr_format=zarr_format)
-    back = xr.open_zarr(path).load()
+    ds.fz.to_zarr(path, abs={"t": 0.01}, rel=1e-3, zarr_format=zarr_format, consolidated=not lazy)
+    back = xr.open_zarr(path, consolidated=not lazy).load()
     found = (ds.chunk(time=4, lat=7) if lazy else ds).fz.report(path)
     assert found.ok
     row = found["t"]

@@ -160,6 +160,7 @@ def test_encodings_of_the_user_win(ds, path, worst):
         ({"encoding": {"t": {"dtype": "f2"}}}, r"'t' \(float32\) as float16, a rounding"),
         ({"encoding": {"t": {"filters": [zarr.codecs.numcodecs.Delta(dtype="f4")]}}}, "filters"),
         ({"encoding": {"t": {"compressors": FZCodec(abs=1)}}}, "a bound, abs=, and a codec"),
+        ({"encoding": {"T": {}}}, "encoding= names 'T'"),
         ({"zarr_forma": 2}, "no keyword 'zarr_forma'; did you mean 'zarr_format'"),
         ({"ab": 2}, "no keyword 'ab'; did you mean 'abs'"),
     ],

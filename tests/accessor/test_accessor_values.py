@@ -143,9 +143,23 @@ def test_no_value_becomes_a_missing_one(tmp_path, worst, bound):
     values[500] = np.nan
     ds = xr.Dataset({"t": ("x", values)})
     ds.t.encoding["_FillValue"] = np.float32(0)
-    with pytest.warns(UserWarning, match=r"'t'.*0, which marks missing data.*stored as NaN"):
+    with pytest.warns(
+        UserWarning, match=r"'t'.*0, which marks missing data.*stored as NaN"
+    ) as said:
         ds.fz.to_zarr(tmp_path / "a.zarr", **bound)
+    assert said[0].filename == __file__
     assert worst(xr.open_zarr(tmp_path / "a.zarr").t, ds.t) <= 0.3
+
+
+def test_with_nothing_in_reach_a_fill_value_stays(recwarn):
+    """Pointwise only 0 comes back as 0, and where there is no value none comes back."""
+    values = np.linspace(-3, 3, 1000, dtype="f4")
+    ds = xr.Dataset({"t": ("x", values), "empty": ("x", values * np.nan)})
+    for name in ds:
+        ds[name].encoding["_FillValue"] = np.float32(0)
+    assert codec(ds, "t", pw_rel={"t": 0.1}) == FZCodec(pw_rel=0.1, preserve=0)
+    assert codec(ds, "empty", abs={"empty": 0.1}) == FZCodec(abs=0.1, preserve=0)
+    assert not [w for w in recwarn if "marks missing" in str(w.message)]
 
 
 def test_a_fill_value_among_the_values_that_cannot_be_replaced_is_refused(ds, tmp_path):

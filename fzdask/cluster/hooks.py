@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "address_of",
     "current_worker",
     "dependencies_of",
+    "dump_key",
     "executor",
     "find_scheduler_plugin",
     "find_worker_plugin",
@@ -39,6 +41,7 @@ __all__ = [
     "slots_of",
     "tell_scheduler",
     "tell_worker",
+    "unfinished_dumps",
     "whereabouts",
 ]
 
@@ -54,6 +57,11 @@ log = logging.getLogger("fzdask.cluster")
 def is_dump(key: Hashable) -> bool:
     """Whether a task is one of ours that waits for a snapshot."""
     return isinstance(key, str) and key.startswith(DUMP)
+
+
+def dump_key(session: str, number: int) -> str:
+    """A new key for a snapshot task of a writer's session."""
+    return f"{DUMP}-{session}-{number}-{uuid.uuid4().hex}"
 
 
 def guarded(handler: Callable[..., None]) -> Callable[..., None]:
@@ -201,6 +209,17 @@ def serve_page(scheduler: Any, path: str, handler: type, **arguments: Any) -> No
     application = getattr(scheduler, "http_application", None)
     if application is not None:
         application.add_handlers(".*", [(path, handler, arguments)])
+
+
+def unfinished_dumps(scheduler: Any, session: str) -> list[str]:
+    """Keys of the snapshot tasks of a session that are in work or wait for it."""
+    return [
+        key
+        for key, task in scheduler.tasks.items()
+        if is_dump(key)
+        and key.startswith(f"{DUMP}-{session}-")
+        and task.state not in ("memory", "erred", "released", "forgotten")
+    ]
 
 
 def set_priorities(scheduler: Any, ranks: Mapping[Hashable, int]) -> None:

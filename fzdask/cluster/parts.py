@@ -11,6 +11,7 @@ from typing import Any
 from fzdask.insitu.block import Block, Data
 from fzdask.insitu.copies import host_array, snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.ownership import Ownership
 from fzdask.insitu.pool import BlockPool
 from fzdask.insitu.stores import Keys, open_store
 
@@ -30,7 +31,7 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a worker has to know of a run."""
+    """What a worker has to know of a run; the session is the run's id in the store."""
 
     session: str
     target: Any
@@ -43,12 +44,14 @@ class _Run:
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self.keys = Keys(open_store(spec.target), fsync=spec.fsync, tag=spec.session)
+        self.keys = Keys(open_store(spec.target), fsync=spec.fsync)
+        self._ownership = Ownership(self.keys, spec.session)
         self.pool = BlockPool()
         self._layouts: dict[tuple[str, tuple[int, ...], tuple[int, ...]], FieldLayout] = {}
 
     def write(self, items: Sequence[tuple[str, Data]]) -> None:
         """The sink of all blocks."""
+        self._ownership.check_cheaply()
         self.keys.set_many(items)
 
     def layout(

@@ -70,7 +70,11 @@ def store_encoded(store: Store, encoded: Encoded) -> float:
             await store.set(key, buffer.from_array_like(np.ascontiguousarray(data)))
 
     async def put_all() -> None:
-        await asyncio.gather(*(put(key, data) for key, data in encoded.items))
+        puts = (put(key, data) for key, data in encoded.items)
+        # All are waited for, also when one fails: the task is tried again, and none may end then.
+        for error in await asyncio.gather(*puts, return_exceptions=True):
+            if error is not None:
+                raise error
 
     sync(put_all())
     return time.perf_counter() - start

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +73,7 @@ def submit_snapshot(
         )
     futures = []
     for address, arguments in parts.items():
-        key = f"{hooks.DUMP}-{session or 'snapshot'}-{number}-{uuid.uuid4().hex}"
+        key = hooks.dump_key(session or "snapshot", number)
         futures.append(
             client.submit(
                 dump_snapshot,
@@ -128,7 +127,7 @@ async def dump_snapshot(
                 raise Reschedule from None
             # Else nobody wants it, or it was cancelled and is wanted again, or the engine was
             # replaced by another.
-            if now is plugin and hooks.is_cancelled(worker, key):
+            if now is plugin and (hooks.is_cancelled(worker, key) or plugin.has_dropped(session)):
                 raise
             plugin = now
 

@@ -6,10 +6,10 @@ import os
 import pickle
 from typing import Any
 
-from zarr.storage import MemoryStore, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, MemoryStore, ZipStore
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.stores import open_store
+from fzdask.insitu.stores import innermost, open_store
 
 __all__ = ["reachable"]
 
@@ -25,10 +25,8 @@ def reachable(target: Any) -> Any:
     if isinstance(target, str | os.PathLike) and "://" not in str(target):
         target = os.path.abspath(target)
     store = MemoryStore(target) if isinstance(target, dict) else open_store(target)
-    within = store
-    while isinstance(within, WrapperStore):
-        within = within._store
-    if isinstance(within, MemoryStore | ZipStore):
+    within = innermost(store)
+    if isinstance(within, MemoryStore | ZipStore) or _is_memory(within):
         store.close()
         raise ConfigError(
             f"ClusterWriter: workers cannot write to a {type(within).__name__}: each would have a "
@@ -42,3 +40,11 @@ def reachable(target: Any) -> Any:
             "give a directory or a URL, or define the store's __reduce__"
         ) from error
     return target
+
+
+def _is_memory(store: Any) -> bool:
+    """Whether it is fsspec's file system in the memory of a process (``memory://``)."""
+    if not isinstance(store, FsspecStore):
+        return False
+    protocol = getattr(getattr(store.fs, "sync_fs", store.fs), "protocol", ())
+    return "memory" in ((protocol,) if isinstance(protocol, str) else protocol)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +79,9 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         self._orders: OrderedDict[frozenset[str], Order] = OrderedDict()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-prepare")
         self._pressing = ThreadPoolExecutor(1, thread_name_prefix="fzdask-press")
-        self._closing: list[threading.Thread] = []
+        self._ending: list[tuple[Engine, threading.Thread]] = []
+        self._sessions: weakref.WeakKeyDictionary[Snapshot, str] = weakref.WeakKeyDictionary()
+        self._dropped: set[str] = set()
         self.replaced = 0
         loop = asyncio.get_running_loop()
         self.engine = await loop.run_in_executor(self._preparing, self._make_engine)
@@ -105,7 +108,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         # Another of its threads may be in the middle of a write.
         ending = threading.Thread(target=old.close, kwargs={"cancel": True}, name="fzdask-end")
         ending.start()
-        self._closing = [t for t in (*self._closing, ending) if t.is_alive()]
+        self._ending = [(e, t) for e, t in (*self._ending, (old, ending)) if t.is_alive()]
 
     async def teardown(self, worker: Any) -> None:
         """Drop what is not stored, and end every thread. Tasks of dropped snapshots run again."""
@@ -117,7 +120,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         def close() -> None:
             self.tracker.close()
             self.engine.close(cancel=True)
-            for ending in self._closing:
+            for _, ending in self._ending:
                 ending.join()
             self._pressing.shutdown(wait=True)
 
@@ -166,7 +169,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         """
         await self._ready.wait()
         blocks = await asyncio.get_running_loop().run_in_executor(self._preparing, self._made, make)
-        if hooks.is_cancelled(self._worker, key):
+        if hooks.is_cancelled(self._worker, key) or self.has_dropped(session):
             raise CancelledDumpError(f"Snapshot {name!r} was cancelled before it began")
         engine = self.engine  # of this snapshot: it may be replaced
         snapshot = self._submit(key, session, number, name, blocks)
@@ -215,6 +218,7 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         with self._lock:
             snapshot = self.engine.submit(blocks, name=name, order=positions)
             self._outstanding.append(Outstanding(key, session, number, snapshot))
+            self._sessions[snapshot] = session
             late = number <= self._wanted.get(session, -1)
         self.tracker.snapshot(name)
         if late:  # somebody waits for it since before it was admitted
@@ -251,6 +255,25 @@ class FZWorkerPlugin(WorkerPlugin):  # type: ignore[misc]
         for each in self.outstanding:
             if each.key == key:
                 self.engine.cancel(each.snapshot)
+
+    def drop(self, session: str) -> list[str]:
+        """Drop what is not stored of a session, for good; what of it is just being stored."""
+        self._dropped.add(session)
+        for each in self.outstanding:
+            if each.session == session:
+                self.engine.cancel(each.snapshot)
+        if not self._ready.is_set():
+            return []
+        found = [engine.in_hand for engine in (self.engine, *(e for e, _ in self._ending))]
+        return [
+            f"{each.snapshot.name}: {each.doing}"
+            for each in found
+            if each is not None and self._sessions.get(each.snapshot) == session
+        ]
+
+    def has_dropped(self, session: str) -> bool:
+        """Whether a session was ended by `drop`."""
+        return session in self._dropped
 
     # -- messages of the scheduler ----------------------------------------------------------
 

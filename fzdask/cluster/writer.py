@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -15,12 +16,14 @@ from distributed.client import futures_of
 from fzdask.cluster import hooks
 from fzdask.cluster.cluster_fields import ClusterFields, dask_array
 from fzdask.cluster.coordination import balanced_parts
+from fzdask.cluster.ending import check_running, end_session
 from fzdask.cluster.grid import Chunk, chunks_of
 from fzdask.cluster.parts import RunSpec, make_blocks
 from fzdask.cluster.snapshots import RETRIES, press, submit_snapshot
 from fzdask.cluster.step_rows import StepRows
 from fzdask.cluster.targets import reachable
 from fzdask.errors import ConfigError
+from fzdask.insitu.at_exit import close_at_exit
 from fzdask.insitu.failures import InSituError
 from fzdask.insitu.fields import checked_encoding
 from fzdask.insitu.opening import open_catalog
@@ -39,6 +42,16 @@ class _Pending(NamedTuple):
     stored: StoredWrite
     parts: list[list[str]]
     began: float
+
+
+class _NotSubmitted:
+    """In place of the futures of a step that was submitted in part."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def result(self) -> Any:
+        raise InSituError("its parts were not all submitted") from self._error
 
 
 class ClusterWriter:
@@ -103,13 +116,13 @@ class ClusterWriter:
         self._max_outstanding = max_outstanding
         self._balance = balance
         self._retries = retries
-        ranks = Ranks()
+        ranks = Ranks(run_id=uuid.uuid4().hex)
         self._keys, catalog = open_catalog(
             target, mode, fsync, ranks, attrs or {}, 60.0, coords or {}
         )
         self._publisher = Publisher(catalog, self._keys, ranks)
         self._fields = ClusterFields(client, settings, self._publisher, share_codebooks)
-        self._spec = RunSpec(uuid.uuid4().hex, target, fsync, share_codebooks)
+        self._spec = RunSpec(ranks.run_id, target, fsync, share_codebooks)
         self._homes: dict[str, str] = {}
         self._rows = StepRows()
         self._number = 0
@@ -118,10 +131,12 @@ class ClusterWriter:
         self._changed = threading.Condition()
         self._failure: InSituError | None = None
         self._closed = False
+        self._pid = os.getpid()
         self._thread = threading.Thread(
             target=self._publish_steps, name="fzdask-publish", daemon=True
         )
         self._thread.start()
+        close_at_exit(self)
 
     # -- what the client does ---------------------------------------------------------------
 
@@ -182,31 +197,35 @@ class ClusterWriter:
         indices = {name: self._fields.index(name) for name in arrays}
         specs = {name: self._fields.specs[name] for name in arrays}
         name = f"step {step}"
-        submitted = submit_snapshot(
-            self._client,
-            name,
-            make_blocks,
-            {
-                home: [
-                    self._spec,
-                    specs,
-                    indices,
-                    [(c.field, c.start, futures[c.key]) for c in mine],
-                ]
-                for home, mine in parts.items()
-            },
-            session=self._spec.session,
-            number=self._number,
-            retries=self._retries,
-        )
-        self._fields.count(step, dims)
-        known = [[c.part for c in mine] for mine in parts.values()]
-        with self._changed:
-            self._pending.append(
-                _Pending(self._number, step, submitted, stored, known, time.perf_counter())
+        arguments = {
+            home: [self._spec, specs, indices, [(c.field, c.start, futures[c.key]) for c in mine]]
+            for home, mine in parts.items()
+        }
+        submitted: list[Any] = []
+        try:
+            submitted = submit_snapshot(
+                self._client,
+                name,
+                make_blocks,
+                arguments,
+                session=self._spec.session,
+                number=self._number,
+                retries=self._retries,
             )
-            self._number += 1
-            self._changed.notify_all()
+        except BaseException as error:
+            # Workers may have got their parts: the step must not be begun a second time. Those
+            # before it are stored all the same.
+            submitted = [_NotSubmitted(error)]
+            raise
+        finally:
+            self._fields.count(step, dims)
+            known = [[c.part for c in mine] for mine in parts.values()]
+            with self._changed:
+                self._pending.append(
+                    _Pending(self._number, step, submitted, stored, known, time.perf_counter())
+                )
+                self._number += 1
+                self._changed.notify_all()
         self._rows.submitted(name, step, time.perf_counter() - start, blocked)
 
     def flush(self, timeout: float | None = None) -> None:
@@ -225,29 +244,40 @@ class ClusterWriter:
         self._await(0, timeout)
         self._raise_failure()
 
-    def close(self, *, cancel: bool = False) -> None:
+    def close(self, *, cancel: bool = False, timeout: float = 60.0) -> None:
         """Flush, and end. With `cancel`, drop what is not stored instead.
+
+        When this returns nothing of this writer runs on any worker of the cluster. The store
+        shows the steps that were complete; what is stored of others no reader sees, and the next
+        writer deletes it. After an error in `flush` the same holds.
+
+        Parameters
+        ----------
+        cancel : bool
+            Do not flush.
+        timeout : float
+            Seconds to wait, where something is dropped, for what workers have begun to store.
 
         Raises
         ------
         InSituError
             As `flush`; everything is closed all the same.
+        TimeoutError
+            Workers are still storing what was dropped; the message says who and what. Everything
+            else is closed all the same.
         """
-        if self._closed:
+        if self._closed or os.getpid() != self._pid:  # a forked process has no thread of it
             return
         try:
             if not cancel:
                 self.flush()
-        finally:
-            self._closed = True
-            with self._changed:
-                dropped = [f for p in self._pending for f in p.futures]
-                self._changed.notify_all()
-            if dropped:
-                self._client.cancel(dropped)
-            self._thread.join()
-            self._publisher.end()
-            self._keys.close()
+        except BaseException as error:
+            try:
+                self._end(timeout)
+            except Exception as second:
+                error.add_note(f"Ending it failed too: {second}")
+            raise
+        self._end(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -285,6 +315,22 @@ class ClusterWriter:
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _end(self, timeout: float) -> None:
+        """Drop what is not stored, wait for what workers have begun, and end the thread."""
+        with self._changed:
+            self._closed = True
+            dropped = [f for p in self._pending for f in p.futures]
+            self._changed.notify_all()
+        try:
+            if dropped and self._client.status == "running":  # else they are cancelled
+                self._client.cancel(dropped)
+            self._thread.join()
+            if dropped or self._failure is not None:
+                end_session(self._client, self._spec.session, timeout)
+        finally:
+            self._publisher.end()
+            self._keys.close()
+
     def _persisted(self, arrays: Mapping[str, Any]) -> tuple[list[Chunk], dict[Any, Any]]:
         """Chunks of all fields, and the futures that stand for them."""
         done = self._client.persist(list(arrays.values()))
@@ -321,6 +367,7 @@ class ClusterWriter:
             late = list(self._pending)[: max(0, len(self._pending) - at_most)]
         if not late:
             return
+        check_running(self._client)
         press(self._client, self._spec.session, late[-1].number)
         with self._changed:
             done = self._changed.wait_for(

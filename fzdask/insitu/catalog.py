@@ -11,7 +11,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -20,13 +20,25 @@ from zarr.storage import MemoryStore
 
 from fzdask.errors import ConfigError
 from fzdask.insitu.layout import Document, FieldLayout, plain_document
-from fzdask.insitu.stores import Keys
+from fzdask.insitu.ownership import MARK, Ownership
+from fzdask.insitu.stores import PARTIAL, Keys
 
-__all__ = ["Catalog", "StepAxis"]
+__all__ = ["Catalog", "Rendered", "StepAxis"]
 
-MARK = "fzdask_insitu"
 VERSION = 1
 COORDINATE_CHUNK = 1024  # steps; the chunk in progress, 8 KiB, is written again with every step
+
+
+class Rendered(NamedTuple):
+    """Keys with values, and the root's ``zarr.json``, which makes them visible.
+
+    The arrays' own metadata come after it: a reader that looks at them alone sees steps late
+    rather than early, and an array without them never became visible.
+    """
+
+    before: list[tuple[str, bytes]]
+    root: bytes
+    after: list[tuple[str, bytes]]
 
 
 @dataclass
@@ -60,6 +72,7 @@ class Catalog:
         self._keys = keys
         self._attrs = dict(attrs)
         self._run_id = run_id
+        self.ownership = Ownership(keys, run_id)
         self.documents: dict[str, Document] = {}
         self._rendered: dict[str, bytes] = {}
         self.axes: dict[str, StepAxis] = {}
@@ -148,30 +161,44 @@ class Catalog:
             if field_dim == dim:
                 self.documents[name]["shape"][0] = before + 1
 
-    def rendered(self, dims: Sequence[str] = ()) -> tuple[list[tuple[str, bytes]], bytes]:
-        """Keys of the coordinates of these dimensions and of changed arrays; the root's value.
-
-        To be stored in this order: the root makes the rest visible.
-        """
-        first: list[tuple[str, bytes]] = []
+    def rendered(self, dims: Sequence[str] = ()) -> Rendered:
+        """What has to be stored for these dimensions' steps to become visible."""
+        before: list[tuple[str, bytes]] = []
         for dim in dims:
-            first += self._coordinate_keys(self.axes[dim])
+            before += self._coordinate_keys(self.axes[dim])
+        after = []
         for name, document in self.documents.items():
             value = _encoded(document)
             if self._rendered.get(name) != value:
-                first.append((f"{name}/zarr.json", value))
+                after.append((f"{name}/zarr.json", value))
                 self._rendered[name] = value
-        return first, _encoded(self.root)
+        return Rendered(before, _encoded(self.root), after)
 
     def publish(self, dims: Sequence[str] = ()) -> None:
         """Store what `rendered` gives."""
-        self.store(*self.rendered(dims))
+        self.store(self.rendered(dims))
 
-    def store(self, first: list[tuple[str, bytes]], root: bytes) -> None:
-        """Store keys, and when all are stored, the root's."""
-        if first:
-            self._keys.set_many(first)
-        self._keys.set("zarr.json", root)
+    def store(self, rendered: Rendered, *, first: bool = False) -> None:
+        """Store what makes steps visible, in its order.
+
+        Parameters
+        ----------
+        first : bool
+            The store becomes this run's.
+
+        Raises
+        ------
+        InSituError
+            It is another's by now.
+        """
+        if not first and self._keys.replaces:
+            self.ownership.check()
+        if rendered.before:
+            self._keys.set_many(rendered.before)
+        self._keys.set("zarr.json", rendered.root)
+        self.ownership.take(rendered.root)
+        if rendered.after:
+            self._keys.set_many(rendered.after)
 
     @property
     def root(self) -> Document:
@@ -240,15 +267,22 @@ class Catalog:
                     axis.values[name] = list(values)
                     axis.dtypes[name] = values.dtype
 
-    def unpublished_keys(self) -> list[str]:
-        """Keys of steps that a killed run began and did not complete."""
+    def leftovers(self, listed: Sequence[str]) -> list[str]:
+        """What a run that was killed left half done, of all keys of the store.
+
+        Temporary files, blocks of steps that are not visible, and those of arrays that never
+        became visible: under the name of one that comes later they would be read as its steps.
+        """
+        done = {name: len(self.axes[dim].steps) for name, dim in self.step_dims.items()}
+        arrays = {*self.documents, *(k.removesuffix("/zarr.json") for k in listed)}
         stale = []
-        for name, dim in self.step_dims.items():
-            done = len(self.axes[dim].steps)
-            for key in self._keys.list(f"{name}/c/"):
-                index = key.removeprefix(f"{name}/c/").split("/")[0]
-                if index.isdecimal() and int(index) >= done:
-                    stale.append(key)
+        for key in listed:
+            name, _, place = key.partition("/c/")
+            index = place.split("/")[0]
+            of_no_step = index.isdecimal() and int(index) >= done.get(name, int(index) + 1)
+            of_no_array = index.isdecimal() and "/" not in name and name not in arrays
+            if key.endswith(PARTIAL) or of_no_step or of_no_array:
+                stale.append(key)
         return stale
 
     def _read_coordinate(self, name: str, document: Document) -> NDArray[Any]:

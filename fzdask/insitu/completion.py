@@ -6,7 +6,7 @@ import time
 
 from fzdask.insitu.block import Snapshot
 from fzdask.insitu.failures import CancelledDumpError, InSituError
-from fzdask.insitu.state import State
+from fzdask.insitu.state import InHand, State
 
 __all__ = ["complete_stored", "drop", "fail", "fail_all"]
 
@@ -22,10 +22,12 @@ def complete_stored(state: State) -> None:
             if not state.snapshots or state.snapshots[0].left:
                 return
             snapshot = state.snapshots[0]
+            on_stored = snapshot.on_stored
+            state.in_hand = InHand(snapshot, "making it visible")
         began = time.perf_counter()
         try:
-            if snapshot.on_stored is not None:
-                snapshot.on_stored()
+            if on_stored is not None:
+                on_stored()
         except BaseException as error:
             fail(state, snapshot, error, "making it visible")
             continue

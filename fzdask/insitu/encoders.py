@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -139,13 +140,15 @@ def _crc32c() -> Callable[[bytes], int] | None:
 
 def _zarr_encoder(array: zarr.Array[Any], memory: dict[str, Buffer]) -> Encoder:
     """Let Zarr write the block into memory, and take the bytes from there."""
+    # One scratch array serves all blocks. Workers of a cluster that share a process share it.
+    lock = threading.Lock()
 
     def encode(values: NDArray[Any]) -> Slices:
         yield
-        # One scratch array serves all blocks, since only the compression thread encodes.
         region = tuple(slice(0, n) for n in values.shape)
-        array[region] = values
-        (key,) = [k for k in memory if not k.endswith("zarr.json")]
-        return memory.pop(key).to_bytes()
+        with lock:
+            array[region] = values
+            (key,) = [k for k in memory if not k.endswith("zarr.json")]
+            return memory.pop(key).to_bytes()
 
     return encode

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -25,7 +25,7 @@ from fzdask.insitu.planning import PlanningThread
 from fzdask.insitu.priority import pin, yield_to_everyone
 from fzdask.insitu.records import Records
 from fzdask.insitu.rules import Rules, parse_bytes
-from fzdask.insitu.state import CoreTask, State
+from fzdask.insitu.state import CoreTask, InHand, State
 from fzdask.insitu.writing import WritingThread
 from fzdask.scheduling.predict import Forecast
 
@@ -268,9 +268,10 @@ class Engine:
             snapshot.deadline = now + self._deadline()
             if not state.snapshots:
                 state.deadline = snapshot.deadline
-            state.snapshots.append(snapshot)
+            # In this order: one that an interrupt cuts short here leaves nothing to be waited for.
             state.waiting.extend(snapshot.tasks)
             state.sorted = False
+            state.snapshots.append(snapshot)
             state.counts["snapshots submitted"] += 1
             state.counts["outstanding peak"] = max(
                 state.counts["outstanding peak"], len(state.snapshots)
@@ -298,9 +299,23 @@ class Engine:
     def cancel(self, snapshot: Snapshot) -> bool:
         """Drop what has not been stored of a snapshot; its future raises `CancelledDumpError`.
 
-        False if it is complete already. A slice or a write in progress ends by itself.
+        False if it is complete already. What is in progress ends by itself: see `settle`.
         """
         return drop(self._state, snapshot)
+
+    def settle(self, snapshots: Collection[Snapshot], timeout: float | None = None) -> bool:
+        """Wait until nothing of these snapshots, which are cancelled or done, is being stored.
+
+        False on a time-out; `in_hand` then says what is.
+        """
+        state = self._state
+        with state.lock:
+            return state.progress.wait_for(lambda: not state.holds(snapshots), timeout)
+
+    @property
+    def in_hand(self) -> InHand | None:
+        """What the I/O thread is storing or making visible now."""
+        return self._state.in_hand
 
     @property
     def broken(self) -> BaseException | None:
@@ -325,10 +340,14 @@ class Engine:
         state = self._state
         return self._blocked("wait", lambda: len(state.snapshots) <= at_most, timeout)
 
-    def flush(self, timeout: float | None = None) -> None:
+    def flush(
+        self, timeout: float | None = None, snapshots: Sequence[Snapshot] | None = None
+    ) -> None:
         """Barrier: every snapshot submitted before is stored when this returns.
 
         Snapshots that other threads submit meanwhile are not waited for.
+
+        With `snapshots`, only these: of one of several that share the engine.
 
         Raises
         ------
@@ -340,7 +359,7 @@ class Engine:
             Called in a thread of the engine.
         """
         with self._state.lock:
-            awaited = list(self._state.snapshots)
+            awaited = list(self._state.snapshots if snapshots is None else snapshots)
         done = self._blocked("flush", lambda: all(s.stored for s in awaited), timeout)
         if not done:
             left = sum(not s.stored for s in awaited)

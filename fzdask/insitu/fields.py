@@ -13,7 +13,7 @@ from fzdask.errors import ConfigError
 from fzdask.insitu.block_size import profiled_layout
 from fzdask.insitu.blocks import block_shape
 from fzdask.insitu.copies import snapshot_encoders
-from fzdask.insitu.layout import FieldLayout, field_layout
+from fzdask.insitu.layout import FieldLayout, check_keys, check_name, field_layout
 from fzdask.insitu.pool import BlockPool
 from fzdask.insitu.publication import Publisher
 from fzdask.insitu.step_axes import StepAxes
@@ -22,13 +22,15 @@ __all__ = ["Fields", "checked_encoding"]
 
 
 def checked_encoding(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The encoding as a dictionary; `ConfigError` where a field has no mapping."""
+    """The encoding as a dictionary; `ConfigError` for what could never be a field's."""
     for name, settings in encoding.items():
         if not isinstance(settings, Mapping):
             raise ConfigError(
                 f"InSituWriter: encoding of {name!r} is {settings!r}; give a mapping such as "
                 "{'compressors': FZCodec(abs=1e-3)}"
             )
+        check_name(name)
+        check_keys(name, settings)
     return {name: dict(settings) for name, settings in encoding.items()}
 
 

@@ -25,7 +25,7 @@ from fzdask.errors import ConfigError
 from fzdask.insitu.blocks import Region, block_shape, regions
 from fzdask.insitu.encoders import Encoder, make_encoder
 
-__all__ = ["FieldLayout", "field_layout", "plain_document"]
+__all__ = ["FieldLayout", "check_keys", "check_name", "field_layout", "plain_document"]
 
 PASSED_ON = ("compressors", "serializer", "filters", "fill_value")
 OWN = ("chunks", "shards", "dims", "step_dim", "shape", "start", "attrs")
@@ -113,8 +113,8 @@ def field_layout(
         An unknown key, chunks that span steps, a part of a global array that cuts through
         chunks, or what Zarr refuses.
     """
-    _check_name(name)
-    _check_keys(name, encoding)
+    check_name(name)
+    check_keys(name, encoding)
     dtype = np.dtype(array.dtype)
     part = tuple(array.shape)
     whole = tuple(encoding.get("shape") or part)
@@ -204,7 +204,8 @@ def _create(
     return document, array, memory
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot name an array; `ConfigError`."""
     if not isinstance(name, str) or not name or "/" in name or name.startswith((".", "__")):
         raise ConfigError(
             f"InSituWriter: {name!r} cannot name a field; use text without '/', that does not "
@@ -212,7 +213,8 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_keys(name: str, encoding: Mapping[str, Any]) -> None:
+def check_keys(name: str, encoding: Mapping[str, Any]) -> None:
+    """Refuse what `field_layout` does not know; `ConfigError`."""
     known = (*PASSED_ON, *OWN)
     for key in encoding:
         if key not in known:

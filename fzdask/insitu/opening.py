@@ -14,7 +14,7 @@ from zarr.storage import ZipStore
 from fzdask.errors import ConfigError
 from fzdask.insitu.catalog import Catalog
 from fzdask.insitu.ranks import Ranks
-from fzdask.insitu.stores import Keys, open_store
+from fzdask.insitu.stores import PARTIAL, Keys, open_store
 
 __all__ = ["open_catalog"]
 
@@ -31,7 +31,8 @@ def open_catalog(
     """The store and what it holds, ready for further steps.
 
     Rank 0 clears away what a killed run left: temporary files, blocks of steps that are not
-    visible, counts of processes. The others wait for that.
+    visible, counts of processes. The others wait for that. In a store that something else wrote
+    nothing is changed, unless `mode` says so.
 
     Raises
     ------
@@ -43,18 +44,16 @@ def open_catalog(
     if mode == "w" and isinstance(target, str | os.PathLike) and str(target).endswith(".zip"):
         Path(target).unlink(missing_ok=True)
     store = open_store(target)
-    keys = Keys(store, fsync=fsync, tag=ranks.tag)
+    keys = Keys(store, fsync=fsync)
     catalog = Catalog(keys, attrs, ranks.run_id)
     if not ranks.first:
         ranks.await_first(keys, timeout)
         root = keys.get("zarr.json")
         assert root is not None  # it was waited for
         catalog.resume(root)
-        keys.sweep()
         return keys, catalog
     if mode == "w" and not isinstance(store, ZipStore) and not keys.is_empty():
         sync(store.clear())
-    keys.sweep()
     root = keys.get("zarr.json")
     if root is not None:
         if not keys.replaces:
@@ -63,17 +62,21 @@ def open_catalog(
                 "mode='w' to write it anew, or another path"
             )
         catalog.resume(root)
-        keys.delete(catalog.unpublished_keys())
-    elif not keys.is_empty():
+    elif not keys.is_empty() and any(not key.endswith(PARTIAL) for key in keys.list()):
         raise ConfigError(
             f"InSituWriter: {store} is not empty and holds no Zarr group; choose another place, "
             "or mode='w' to delete what is there"
         )
+    if keys.replaces and ranks.alone:
+        # This run's from now on, and an empty dataset: before anything is deleted, which another
+        # writer would go on with, and before coordinates, of which nobody could say whose they are.
+        catalog.store(catalog.rendered(), first=True)
+    keys.delete(catalog.leftovers([] if keys.is_empty() else keys.list()))
     ranks.clear(keys)
     for name, given in coords.items():
         dims, values = given if isinstance(given, tuple) else ((name,), given)
         dims = (dims,) if isinstance(dims, str) else tuple(dims)
         catalog.add_coordinate(name, np.asarray(values), dims, {})
-    if keys.replaces:
-        catalog.publish()  # opens as an empty dataset from now on
+    if keys.replaces and (coords or not ranks.alone):
+        catalog.store(catalog.rendered(), first=True)  # what the other ranks wait for
     return keys, catalog

@@ -132,7 +132,7 @@ class Publisher:
         # Without the lock, which the simulation's thread takes in every write. Only one thread
         # publishes, so what is stored last is the newest.
         if self._keys.replaces:
-            self.catalog.store(*rendered)
+            self.catalog.store(rendered)
             with self.lock:
                 for dim in write.coordinates:
                     self._visible[dim] = self._visible.get(dim, 0) + 1

@@ -11,13 +11,14 @@ import hashlib
 import json
 import struct
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.catalog import MARK
 from fzdask.insitu.layout import Document
+from fzdask.insitu.ownership import run_of
 from fzdask.insitu.stores import Keys
 
 __all__ = ["Ranks", "layout_hash"]
@@ -73,9 +74,7 @@ class Ranks:
     def of(cls, comm: Any, rank: int, size: int, run_id: str | None) -> Ranks:
         """From an MPI communicator (collective), or from plain numbers."""
         if comm is None:
-            return cls(rank, size, run_id or "")
-        import uuid
-
+            return cls(rank, size, run_id or (uuid.uuid4().hex if size == 1 else ""))
         return cls(
             comm.Get_rank(),
             comm.Get_size(),
@@ -91,11 +90,6 @@ class Ranks:
     def first(self) -> bool:
         """Whether this one makes steps visible."""
         return self.rank == 0
-
-    @property
-    def tag(self) -> str:
-        """For names of temporary files; empty for a process that is alone."""
-        return "" if self.alone else f"rank-{self.rank}"
 
     # -- the counts -------------------------------------------------------------------------
 
@@ -152,11 +146,8 @@ class Ranks:
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            root = keys.get("zarr.json")
-            if root is not None:
-                own = json.loads(root).get("attributes", {}).get(MARK, {})
-                if own.get("run_id") == self.run_id:
-                    return
+            if run_of(keys.get("zarr.json")) == self.run_id:
+                return
             time.sleep(POLL)
         raise TimeoutError(
             f"InSituWriter: rank {self.rank} waited {timeout:g} s for rank 0 to open {keys.store} "

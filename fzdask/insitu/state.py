@@ -6,7 +6,7 @@ import bisect
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from fzdask.insitu.rules import Rules
 from fzdask.scheduling.predict import Margins
 from fzdask.scheduling.recorded import Recorded
 
-__all__ = ["CoreTask", "State"]
+__all__ = ["CoreTask", "InHand", "State"]
 
 
 class CoreTask(NamedTuple):
@@ -28,6 +28,13 @@ class CoreTask(NamedTuple):
     label: str
     call: Callable[[], Any]
     future: Future[Any]
+
+
+class InHand(NamedTuple):
+    """What the I/O thread is doing: storing blocks of a snapshot, or making it visible."""
+
+    snapshot: Snapshot
+    doing: str
 
 
 class State:
@@ -64,6 +71,7 @@ class State:
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.deadline = float("inf")  # of the oldest snapshot
+        self.in_hand: InHand | None = None
 
     # -- asked by the threads ---------------------------------------------------------------
 
@@ -82,6 +90,10 @@ class State:
         """Whether the buffer takes what this block is expected to become."""
         return not self.buffered or self.buffered + task.expected_nbytes <= self.buffer_nbytes
 
+    def holds(self, snapshots: Collection[Snapshot]) -> bool:
+        """Whether the I/O thread is busy with one of these."""
+        return self.in_hand is not None and self.in_hand.snapshot in snapshots
+
     # -- told by the threads ----------------------------------------------------------------
 
     def encoded(self, task: BlockTask) -> None:
@@ -97,6 +109,12 @@ class State:
             self.ready.append(task)
         self.io_turn.notify()
 
+    def let_go(self) -> None:
+        """The I/O thread has nothing in hand."""
+        done, self.in_hand = self.in_hand, None
+        if done is not None and done.snapshot.dropped:  # else nobody waits for this
+            self.progress.notify_all()
+
     def stored(self, tasks: list[BlockTask]) -> None:
         """Blocks that were taken from `ready` were stored, or could not be."""
         for task in tasks:
@@ -111,6 +129,7 @@ class State:
         Its future is left to the caller, who completes it without the lock.
         """
         snapshot.stored = time.perf_counter()
+        snapshot.on_stored = None  # those who learn from snapshots shall not keep its writer
         self.snapshots.remove(snapshot)
         if error is not None:
             snapshot.dropped = True

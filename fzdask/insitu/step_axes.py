@@ -27,6 +27,7 @@ class StepAxes:
         self._layouts: dict[str, FieldLayout] = {}
         axes = publisher.catalog.axes
         self._counts = {dim: len(axis.steps) for dim, axis in axes.items()}
+        self._visible = {dim: {int(s) for s in axis.steps} for dim, axis in axes.items()}
         self.stored_before = {dim: int(a.steps[-1]) for dim, a in axes.items() if a.steps}
         self._last = dict(self.stored_before)
 
@@ -37,7 +38,7 @@ class StepAxes:
     def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
         """Whether this step was visible, for all these fields, when the store was opened."""
         dims = {str(self._encoding.get(n, {}).get("step_dim", "step")) for n in names}
-        return bool(dims) and all(step <= self.stored_before.get(d, step - 1) for d in dims)
+        return bool(dims) and all(step in self._visible.get(dim, ()) for dim in dims)
 
     def check_dims(self, name: str, dims: Sequence[str], shape: Sequence[int]) -> None:
         """Refuse what xarray could not open: one name for two axes, or for two lengths.

@@ -22,12 +22,16 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     from fzdask.insitu.block import Data
 
-__all__ = ["Keys", "RateLimitedStore", "open_store"]
+__all__ = ["PARTIAL", "Keys", "RateLimitedStore", "Signature", "innermost", "open_store"]
 
 OVERSLEPT = 1e-3
 """Seconds by which a sleep may take too long."""
 
 PARTIAL = ".partial"
+"""How the names of temporary files end, here as in Zarr's own `LocalStore`."""
+
+Signature = tuple[int, int, int]
+"""Tells one version of a file from another."""
 
 
 def open_store(target: Any) -> Store:
@@ -50,11 +54,16 @@ def open_store(target: Any) -> Store:
         return target
     if isinstance(target, dict):
         return MemoryStore(target)
+    if isinstance(target, str) and target.startswith(("file://", "local://")):
+        # fsspec would write files in place, where a reader may find half of one.
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped, unused-ignore]
+
+        return LocalStore(url_to_fs(target)[1])
     if isinstance(target, str) and "://" in target:
         store: Store = FsspecStore.from_url(target)
         return store
     if isinstance(target, str | os.PathLike):
-        path = Path(target)
+        path = Path(target).absolute()  # wherever the simulation goes meanwhile
         if path.suffix == ".zip":
             archive: Store = sync(ZipStore.open(path, mode="a"))
             return archive
@@ -63,6 +72,13 @@ def open_store(target: Any) -> Store:
         f"InSituWriter: {type(target).__name__} is no store; give a path, an fsspec URL, a "
         "dictionary or a zarr.abc.store.Store"
     )
+
+
+def innermost(store: Store) -> Store:
+    """The store that keeps the data, within all that is wrapped around it."""
+    while isinstance(store, WrapperStore):
+        store = store._store  # the attribute that Zarr documents; it has no other
+    return store
 
 
 class Keys:
@@ -78,8 +94,6 @@ class Keys:
     fsync : bool
         Only for local directories: `set` returns when file and directory entry are on the
         medium, so that they survive a loss of power and not only the end of the process.
-    tag : str
-        Part of the names of temporary files, to tell those of several processes apart.
 
     Raises
     ------
@@ -87,16 +101,16 @@ class Keys:
         fsync for a store that is no local directory.
     """
 
-    def __init__(self, store: Store, *, fsync: bool = False, tag: str = "") -> None:
+    def __init__(self, store: Store, *, fsync: bool = False) -> None:
         self.store = store
         self._fsync = fsync
-        self._tag = tag
         self._root = store.root if type(store) is LocalStore else None
         if fsync and self._root is None:
             raise ConfigError(
                 f"InSituWriter: fsync=True needs a local directory, and {store} is none"
             )
         self._set_now = getattr(store, "set_sync", None)
+        self._durable = None if self._root is None else _existing(self._root)
 
     @property
     def replaces(self) -> bool:
@@ -116,7 +130,11 @@ class Keys:
             return
 
         async def put() -> None:
-            await asyncio.gather(*(self.store.set(key, value) for key, value in buffers))
+            puts = (self.store.set(key, value) for key, value in buffers)
+            # All are waited for, also when one fails: none may end later, when it is another's.
+            for error in await asyncio.gather(*puts, return_exceptions=True):
+                if error is not None:
+                    raise error
 
         sync(put())
 
@@ -126,6 +144,11 @@ class Keys:
 
     def get(self, key: str) -> bytes | None:
         """The value of a key, or None."""
+        if self._root is not None:
+            try:
+                return (self._root / key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
         found = sync(self.store.get(key, default_buffer_prototype()))
         return None if found is None else found.to_bytes()
 
@@ -150,21 +173,18 @@ class Keys:
         """Whether the store holds nothing."""
         return bool(sync(self.store.is_empty("")))
 
-    def sweep(self) -> int:
-        """Delete temporary files that a killed writer left in a local directory; how many.
+    def signature(self, key: str) -> Signature | None:
+        """What changes when a key is set, where finding out costs next to nothing; else None.
 
-        Only those of this `tag`, and those of Zarr's own if there is no tag: other processes may
-        be writing theirs.
+        Raises
+        ------
+        FileNotFoundError
+            There is no such key.
         """
-        if self._root is None or not self._root.exists():
-            return 0
-        swept = 0
-        for path in self._root.rglob(f"*{PARTIAL}"):
-            ours = path.name.endswith(f".{self._tag}{PARTIAL}") if self._tag else True
-            if ours:
-                path.unlink(missing_ok=True)
-                swept += 1
-        return swept
+        if self._root is None:
+            return None
+        found = os.stat(self._root / key)
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def close(self) -> None:
         """End a store that has to be ended: a ZIP archive has its table of contents last."""
@@ -173,7 +193,7 @@ class Keys:
 
     def _write_file(self, path: Path, data: Data) -> None:
         # A suffix of its own: two processes that write one key by mistake do not mix.
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.{self._tag}{PARTIAL}")
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             handle = os.open(partial, flags, 0o666)
@@ -201,15 +221,17 @@ class Keys:
         if not hasattr(os, "O_DIRECTORY"):
             return
         assert self._root is not None
+        last = self._durable or self._root
         while True:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            if folder in (self._root, folder.parent):
-                return
+            if folder in (last, folder.parent):
+                break
             folder = folder.parent
+        self._durable = None  # from now on the root itself is durable
 
 
 class RateLimitedStore(WrapperStore[Store]):
@@ -270,6 +292,12 @@ class RateLimitedStore(WrapperStore[Store]):
             begin = self._free if now - self._free < OVERSLEPT else now
             self._free = begin + self.latency + nbytes / self.bandwidth
             return self._free
+
+
+def _existing(folder: Path) -> Path:
+    """The closest folder above that exists: below it all entries are new."""
+    folder = folder.absolute()
+    return next((each for each in folder.parents if each.exists()), folder)
 
 
 def _buffer(data: Data) -> Buffer:

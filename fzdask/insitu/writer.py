@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import os
+import threading
 import time
-import weakref
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Self
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.block import Block, Data
+from fzdask.insitu.at_exit import close_at_exit
+from fzdask.insitu.block import Block, Data, Snapshot
 from fzdask.insitu.catalog import Catalog
 from fzdask.insitu.copies import host_array, snapshot_encoders
 from fzdask.insitu.engine import Engine
@@ -22,6 +23,7 @@ from fzdask.insitu.fields import Fields, checked_encoding
 from fzdask.insitu.gate import Windows
 from fzdask.insitu.late import LateBlock, LateCopies
 from fzdask.insitu.opening import open_catalog
+from fzdask.insitu.ownership import Ownership
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
 from fzdask.insitu.rules import Rules
@@ -37,10 +39,12 @@ KEEP_ROWS = 5000
 class _StoreSink:
     """Hands blocks to the store."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, ownership: Ownership) -> None:
         self._keys = keys
+        self._ownership = ownership
 
     def write(self, items: Sequence[tuple[str, Data]]) -> None:
+        self._ownership.check_cheaply()
         self._keys.set_many(items)
 
 
@@ -157,24 +161,32 @@ class InSituWriter:
         settings = checked_encoding(encoding or {})
         self._timeout = timeout
         self._ranks = Ranks.of(comm, rank, size, run_id)
-        self._keys, catalog = open_catalog(
-            target, mode, fsync, self._ranks, attrs or {}, timeout, coords or {}
-        )
-        self._publisher = Publisher(catalog, self._keys, self._ranks)
         self._owns_engine = engine is None
+        # Before the store is touched, which mode="w" empties: it checks the rest of the settings.
         self._engine = engine or Engine(rules or Rules(windows=windows), buffer=buffer, cpus=cpus)
+        try:
+            self._keys, catalog = open_catalog(
+                target, mode, fsync, self._ranks, attrs or {}, timeout, coords or {}
+            )
+        except BaseException:
+            if self._owns_engine:
+                self._engine.close(cancel=True)
+            raise
+        self._publisher = Publisher(catalog, self._keys, self._ranks)
         self._engine.horizon = max_outstanding
-        self._sink = _StoreSink(self._keys)
+        self._sink = _StoreSink(self._keys, catalog.ownership)
         self._fields = Fields(settings, self._publisher, share_codebooks, self._ranks.alone)
         self._number = 0
+        self._submitted: list[Snapshot] = []
         self._failure: InSituError | None = None
         self._rows: OrderedDict[str, WriteRow] = OrderedDict()
         self._seconds = {"copy": 0.0, "blocked": 0.0}
         self._late = LateCopies()
         self._copied_late = 0
         self._skipped = 0
+        self._pid = os.getpid()
         self._closed = False
-        self._finalize = _close_at_exit(self)
+        close_at_exit(self)
 
     # -- what the simulation does -----------------------------------------------------------
 
@@ -257,14 +269,14 @@ class InSituWriter:
                 for block in self._blocks(step, name, array, copy if not owned else False)
             ]
         copied += time.perf_counter() - start
-        self._fields.count(step, dims)
         stored = StoredWrite(self._number, coordinates)
-        self._number += 1
         name = f"step {step}"
         snapshot = self._engine.submit(
             blocks, name=name, on_stored=lambda: self._publisher.stored(stored)
         )
-        snapshot.future.add_done_callback(self._note_failure)
+        self._submitted.append(snapshot)
+        self._number += 1
+        self._fields.count(step, dims)
         self._note_cost(name, step, copied, blocked)
 
     def detach(self, step: int | None = None) -> None:
@@ -303,7 +315,7 @@ class InSituWriter:
         """
         self._check_usable("flush")
         try:
-            self._engine.flush(timeout)
+            self._engine.flush(timeout, self._submitted)
         except InSituError as error:
             self._failure = self._failure or error
         self._raise_failure()
@@ -312,23 +324,26 @@ class InSituWriter:
     def close(self, *, cancel: bool = False) -> None:
         """Flush, and end the threads. With `cancel`, drop what is not stored instead.
 
+        A write to the store that has begun is waited for: nothing of this writer runs when this
+        returns, or raises.
+
         Raises
         ------
         InSituError
             As `flush`; everything is closed all the same.
         """
-        if self._closed:
+        if self._closed or os.getpid() != self._pid:  # a forked process has none of the threads
             return
-        self._finalize()
         try:
             if not cancel:
                 self.flush()
         finally:
             self._closed = True
-            if self._owns_engine:
-                self._engine.close(cancel=True)
-            self._publisher.end()
-            self._end_store()
+            try:
+                self._end_work()
+            finally:
+                self._publisher.end()
+                self._end_store()
 
     def __enter__(self) -> Self:
         return self
@@ -341,6 +356,19 @@ class InSituWriter:
             self.close()  # what was written before the error is worth keeping
         except Exception as second:
             error.add_note(f"Closing the InSituWriter failed too: {second}")
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or os.getpid() != self._pid:
+            return
+        # In a thread: this one may be the engine's, or hold any lock. What fails is printed.
+        threading.Thread(target=self.close, name="fzdask-close").start()
+        warnings.warn(
+            f"InSituWriter of {self._keys.store} was dropped without close(); it is closed now, "
+            "where nobody sees whether that fails",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
 
     # -- what it knows ----------------------------------------------------------------------
 
@@ -414,10 +442,15 @@ class InSituWriter:
             for block, encode, key in zip(layout.block_names, encoders, keys, strict=True)
         ]
 
-    def _note_failure(self, future: Any) -> None:
-        error = future.exception()
-        if error is not None and self._failure is None:
-            self._failure = error
+    def _note_failures(self) -> None:
+        """Of snapshots that are outstanding no longer; their futures are done at once after."""
+        left = []
+        for snapshot in self._submitted:
+            if not snapshot.stored:
+                left.append(snapshot)
+            elif isinstance(error := snapshot.future.exception(), InSituError):
+                self._failure = self._failure or error
+        self._submitted = left
 
     def _note_cost(self, name: str, step: int, copied: float, blocked: float) -> None:
         self._seconds["copy"] += copied
@@ -427,6 +460,7 @@ class InSituWriter:
             self._rows.popitem(last=False)
 
     def _raise_failure(self) -> None:
+        self._note_failures()
         if self._failure is not None:
             raise self._failure
         self._publisher.check()
@@ -436,25 +470,22 @@ class InSituWriter:
             raise ConfigError(f"InSituWriter.{what}: the writer is closed")
         self._raise_failure()
 
+    def _end_work(self) -> None:
+        """Drop what is not stored, and wait for what is being stored."""
+        if self._owns_engine:
+            self._engine.close(cancel=True)
+        else:
+            for snapshot in self._submitted:
+                self._engine.cancel(snapshot)
+            self._engine.settle(self._submitted)
+
     def _end_store(self) -> None:
-        if not self._keys.replaces:
-            with self._publisher.lock:
-                catalog: Catalog = self._publisher.catalog
-                catalog.publish(tuple(d for d, axis in catalog.axes.items() if axis.steps))
-        elif self._ranks.first and not self._ranks.alone and self._failure is None:
-            self._ranks.clear(self._keys)
-        self._keys.close()
-
-
-def _close_at_exit(writer: InSituWriter) -> Any:
-    """Store what is outstanding when the program ends without closing; undone by the result."""
-    reference, process = weakref.ref(writer), os.getpid()
-
-    def close() -> None:
-        writer = reference()
-        # A process forked from this one has none of its threads.
-        if writer is not None and os.getpid() == process:
-            writer.close()
-
-    atexit.register(close)
-    return lambda: atexit.unregister(close)
+        try:
+            if not self._keys.replaces:
+                with self._publisher.lock:
+                    catalog: Catalog = self._publisher.catalog
+                    catalog.publish(tuple(d for d, axis in catalog.axes.items() if axis.steps))
+            elif self._ranks.first and not self._ranks.alone and self._failure is None:
+                self._ranks.clear(self._keys)
+        finally:
+            self._keys.close()

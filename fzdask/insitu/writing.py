@@ -6,7 +6,7 @@ import time
 
 from fzdask.insitu.block import BlockTask
 from fzdask.insitu.completion import complete_stored, fail
-from fzdask.insitu.state import CoreTask, State
+from fzdask.insitu.state import CoreTask, InHand, State
 
 __all__ = ["WritingThread"]
 
@@ -31,9 +31,20 @@ class WritingThread:
 
     def run(self) -> None:
         """Until the engine stops."""
+        try:
+            self._work()
+        finally:
+            with self._state.lock:
+                self._state.let_go()
+
+    def _work(self) -> None:
         while True:
             with self._state.lock:
+                self._state.let_go()
                 work = self._take()
+                if isinstance(work, list) and work:
+                    names = ", ".join(repr(t.block.name) for t in work)
+                    self._state.in_hand = InHand(work[0].snapshot, f"storing {names}")
             if work is None:
                 return
             if isinstance(work, CoreTask):
@@ -128,8 +139,8 @@ class WritingThread:
         try:
             tasks[0].block.sink.write([(t.block.key, t.data) for t in tasks])
         except BaseException as error:
-            names = ", ".join(repr(t.block.name) for t in tasks)
-            fail(state, tasks[0].snapshot, error, f"storing {names}")
+            assert state.in_hand is not None
+            fail(state, tasks[0].snapshot, error, state.in_hand.doing)
             with state.lock:
                 state.stored(tasks)
             return

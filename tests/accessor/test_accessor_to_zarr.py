@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import dask
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
@@ -55,8 +56,7 @@ def test_both_formats_eager_and_lazy(ds, path, worst, span, zarr_format, lazy, c
 def test_later(ds, path, worst):
     ds = ds.drop_vars("label")
     delayed = ds.chunk(time=2).fz.to_zarr(path, abs=0.01, compute=False)
-    with xr.open_zarr(path, decode_times=False) as before:
-        assert before.t.isnull().all()
+    assert zarr.open_group(path, mode="r")["t"].nchunks_initialized == 0
     dask.compute(delayed)
     check(path, ds, worst, t=0.01, u=0.01)
 
@@ -158,7 +158,7 @@ def test_encodings_of_the_user_win(ds, path, worst):
     [
         ({"encoding": {"t": {"scale_factor": 0.1}}}, "'t' scale_factor=0.1, which changes"),
         ({"encoding": {"t": {"dtype": "f2"}}}, r"'t' \(float32\) as float16, a rounding"),
-        ({"encoding": {"t": {"filters": [zarr.codecs.numcodecs.Delta(dtype="f4")]}}}, "filters"),
+        ({"encoding": {"t": {"filters": [numcodecs.Delta(dtype="f4")]}}}, "filters"),
         ({"encoding": {"t": {"compressors": FZCodec(abs=1)}}}, "a bound, abs=, and a codec"),
         ({"encoding": {"T": {}}}, "encoding= names 'T'"),
         ({"zarr_forma": 2}, "no keyword 'zarr_forma'; did you mean 'zarr_format'"),

@@ -188,20 +188,19 @@ def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) 
     ``counts`` are those of the chunk, where the caller has them.
     """
     counts = coded.counts if counts is None else counts
-    book = Codebook.build(counts, -1)
-    bits = int(huffman.coded_bits(counts, book.lengths))
     mode = run_symbol(counts, coded.z.size)
     if mode >= 0:
-        # A sample first, since most data is better without.
-        for every in (SAMPLE_GROUPS, 1):
+        plain = choice.likely_bits(counts)
+        # A sample first, since most data is better without; it takes no book of its own.
+        for every, bits_of in ((SAMPLE_GROUPS, choice.entropy_bits), (1, choice.likely_bits)):
             with_runs, taken = count_runs(coded, group, every, mode)
-            run_book = Codebook.build(with_runs, mode)
-            run_bits = int(huffman.coded_bits(with_runs, run_book.lengths))
-            if run_bits * coded.z.size >= KEEP_RUNS * bits * taken:
+            if bits_of(with_runs) * coded.z.size >= KEEP_RUNS * plain * taken:
+                mode = -1
                 break
         else:
-            return Coding(run_book, run_bits, with_runs)
-    return Coding(book, bits, counts)
+            counts = with_runs
+    book = Codebook.build(counts, mode)
+    return Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
 
 
 def run_symbol(counts: NDArray[np.int64], size: int) -> int:

@@ -30,8 +30,16 @@ def arm() -> None:
     module = sys.modules.get(XARRAY)
     if module is not None and hasattr(module, "register_dataset_accessor"):
         _register(module)
+        _leave()
     elif not any(isinstance(finder, XarrayFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, XarrayFinder())
+
+
+def _leave() -> None:
+    """Take the finder out of `sys.meta_path`; nobody else's place changes."""
+    for finder in list(sys.meta_path):
+        if isinstance(finder, XarrayFinder):
+            sys.meta_path.remove(finder)
 
 
 class XarrayFinder:
@@ -74,8 +82,7 @@ class XarrayFinder:
             execute(module)
             if module.__name__ == XARRAY:
                 vars(loader).pop("exec_module", None)
-                if self in sys.meta_path:
-                    sys.meta_path.remove(self)
+                _leave()
                 _register(module)
 
         try:

@@ -169,6 +169,7 @@ def test_a_loader_that_takes_no_attributes_is_left_alone():
         assert not hasattr(xarray.Dataset, "fz")
         fzdask.ConfigError, fzdask.FZCodec
         xarray.Dataset().fz
+        assert not any(type(f).__name__ == "XarrayFinder" for f in sys.meta_path)
         """
     )
 

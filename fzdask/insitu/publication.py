@@ -81,6 +81,7 @@ class Publisher:
         else:
             with self.lock:
                 layout = layout_hash(self.catalog.documents, self.catalog.step_dims)
+            self.catalog.ownership.check()  # counts of the next run have the same keys
             self._ranks.announce(self._keys, write.number + 1, layout)
         self._stored = write.number + 1
 
@@ -93,8 +94,15 @@ class Publisher:
                 for dim, count in self._visible.items()
             }
 
-    def barrier(self, timeout: float) -> None:
+    def barrier(self, timeout: float, *, patient: bool) -> None:
         """Wait until everything stored by this process is visible (rank 0), or announced.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds.
+        patient : bool
+            They begin anew with every step that becomes visible: others may be slow.
 
         Raises
         ------
@@ -106,7 +114,17 @@ class Publisher:
         if self._thread is None:
             return
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting or self._error, timeout)
+            while True:
+                before = self._published
+
+                def moved_on(before: int = before) -> bool:
+                    done = not self._waiting or self._error is not None
+                    return done or (patient and self._published > before)
+
+                if not self._changed.wait_for(moved_on, timeout):
+                    break
+                if not self._waiting or self._error:
+                    break
             if self._error is not None:
                 raise InSituError(f"Steps cannot be made visible: {self._error}") from self._error
             if self._waiting:

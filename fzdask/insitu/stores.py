@@ -110,6 +110,7 @@ class Keys:
                 f"InSituWriter: fsync=True needs a local directory, and {store} is none"
             )
         self._set_now = getattr(store, "set_sync", None)
+        self._get_now = getattr(store, "get_sync", None)
         self._durable = None if self._root is None else _existing(self._root)
 
     @property
@@ -149,7 +150,10 @@ class Keys:
                 return (self._root / key).read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
-        found = sync(self.store.get(key, default_buffer_prototype()))
+        if self._get_now is not None:
+            found = self._get_now(key, prototype=default_buffer_prototype())
+        else:
+            found = sync(self.store.get(key, default_buffer_prototype()))
         return None if found is None else found.to_bytes()
 
     def delete(self, keys: Sequence[str]) -> None:

@@ -96,7 +96,8 @@ class InSituWriter:
     rank, size, run_id
         The same without MPI: `run_id` is a text that all processes of a run share.
     timeout : float
-        Seconds to wait for other processes.
+        Seconds to wait for other processes: to open the store, and in `flush` and `close` from
+        one step that becomes visible to the next.
     cpus : mapping, optional
         Cores for the engine's threads; see `fzdask.insitu.Engine`.
     engine : Engine, optional
@@ -311,7 +312,7 @@ class InSituWriter:
         InSituError
             Something failed in the background; `__cause__` says what.
         TimeoutError
-            Not everything was stored in time.
+            Not everything was stored in time. It is still being worked off.
         """
         self._check_usable("flush")
         try:
@@ -319,7 +320,8 @@ class InSituWriter:
         except InSituError as error:
             self._failure = self._failure or error
         self._raise_failure()
-        self._publisher.barrier(self._timeout if timeout is None else timeout)
+        patience = self._timeout if timeout is None else timeout
+        self._publisher.barrier(patience, patient=timeout is None)
 
     def close(self, *, cancel: bool = False) -> None:
         """Flush, and end the threads. With `cancel`, drop what is not stored instead.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from writer_cases import BOUND, assert_within, opened, smooth
 
 from fzdask import ConfigError, FZCodec, InSituWriter
 from fzdask.insitu import InSituError
+from fzdask.insitu.publication import StoredWrite
 from fzdask.insitu.ranks import FOLDER
 
 SHAPE = (12, 6, 10)  # in parts of 4 planes
@@ -124,6 +127,47 @@ def test_counts_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
     second.close()
     first.close()
     assert_within(opened(path).t[0, :8], smooth(0, SHAPE)[:8])  # two of the three parts
+
+
+class OneStepPerWait:
+    """A condition on which every wait lasts until one more step is visible, or its time is up."""
+
+    def __init__(self, publisher: Any, steps: int) -> None:
+        self.publisher, self.steps = publisher, steps
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait_for(self, condition: Callable[[], Any], timeout: float) -> bool:
+        if self.steps:
+            self.steps -= 1
+            self.publisher._published += 1
+            self.publisher._waiting.popleft()
+        return bool(condition())
+
+
+def test_ranks_that_are_slow_are_waited_for(tmp_path: Path) -> None:
+    """`close` gives up `timeout` seconds after the last step that became visible, not earlier."""
+    w = in_process(tmp_path / "run.zarr", 0)
+    publisher = w._publisher
+    publisher.end()
+
+    def after(steps: int, *, patient: bool) -> None:
+        publisher._waiting.clear()
+        publisher._waiting.extend(StoredWrite(number, {}) for number in range(3))
+        publisher._stored, publisher._published = 3, 0
+        publisher._changed = OneStepPerWait(publisher, steps)  # type: ignore[assignment]
+        publisher.barrier(1.0, patient=patient)
+
+    after(3, patient=True)
+    with pytest.raises(TimeoutError, match="2 of 3"):
+        after(2, patient=True)
+    with pytest.raises(TimeoutError, match="1 of 3"):
+        after(3, patient=False)  # the caller's own time-out is one
+    publisher._changed = threading.Condition()
+    publisher._waiting.clear()
+    w.close()
 
 
 def test_parts_must_not_share_blocks() -> None:

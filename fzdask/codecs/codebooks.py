@@ -87,14 +87,14 @@ class Codebook:
         table: NDArray[np.uint64] = huffman_table.several_table(slow, self.mode == 0)
         return table
 
-    @property
+    @cached_property
     def usable(self) -> bool:
         """Whether it is a complete prefix code that fits its run symbol."""
         runs = self.lengths[symbols.RUN : symbols.ESCAPE]
         fits = not runs.any() if self.mode < 0 else not self.lengths[self.mode]
         return bool(fits and self.decoding_tables[0].size)
 
-    @property
+    @cached_property
     def narrow(self) -> bool:
         """Whether no symbol that it can code needs more than 16 bits."""
         wide = self.lengths[symbols.BEYOND_16_BITS : symbols.RUN].any()

@@ -117,9 +117,10 @@ class Huffman(ArrayStage):
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
             raise FormatError("fzdask stream: huffman groups do not match the array; damaged.")
+        counted = sizes.view("<u2")
         starts = np.zeros(groups + 1, np.int64)
-        np.cumsum(sizes.view("<u2"), out=starts[1:])
-        if starts[-1] * 4 != data.size or (groups and not sizes.view("<u2").all()):
+        counted.cumsum(out=starts[1:])
+        if starts[-1] * 4 != data.size or np.count_nonzero(counted) < groups:
             raise FormatError("fzdask stream: huffman groups do not fill the payload; damaged.")
         # Zero words behind the payload: no group, however wrong, can read past them.
         words = scratch(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)

@@ -96,6 +96,19 @@ def test_every_shape(shape, order):
                 assert_guarantee(x, y, 0.01, config.preserve)
 
 
+@pytest.mark.parametrize("place", [0, TILE + 5, 3 * TILE - 1])
+@pytest.mark.parametrize("kind", ["abs", "rel"])  # of which the latter knows the range beforehand
+def test_one_value_beyond_a_lattice_of_32_bits(place, kind):
+    """Wherever it is found, all values go to the wide lattice, as without fusion."""
+    x = field((3 * TILE,), "f8")
+    x[place] = 2.0**40
+    config = CodecConfig(abs=0.01) if kind == "abs" else CodecConfig(rel=0.01 / 2.0**41)
+    ready, chain, encoding = both_ways(x, "quantize | lorenzo | huffman", config)
+    assert encoding[0][0].params == b"\x08"
+    for fused in (True, False):
+        assert_guarantee(x, decode(x, ready, chain, fused, encoding), 0.01)
+
+
 @pytest.mark.parametrize("bound", [1e-30, 1e-12, 1e-3, 1.0, 1e9])
 def test_every_lattice_width_and_symbol_width(bound):
     for dtype in ("f4", "f8"):

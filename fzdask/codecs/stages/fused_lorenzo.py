@@ -134,7 +134,7 @@ def _quantize_to_symbols(
         *cheap_rule(bound, inv), strides, spans,
         *buffers_of(strides, spans), room.z, room.wide, room.tables, state, runs, values,
     )  # fmt: skip
-    if state[outliers.OVER]:
+    if used < 0:
         return None
     out: Any = Symbols(room.z, room.wide[:used], room.tables)
     return Encoded(out, bytes([WIDTH]), outlier_sections(state, runs, values))

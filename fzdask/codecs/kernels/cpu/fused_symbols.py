@@ -8,7 +8,7 @@ import numpy as np
 
 from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences
 from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
-from fzdask.codecs.kernels.cpu.outliers import finish
+from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.symbol_steps import (
     HALF,
@@ -45,6 +45,9 @@ def encode(
 ):  # fmt: skip
     """Symbols of flat floats; returns how many entries of ``wide`` are used.
 
+    That is -1 where a finite value that is not forced is beyond the limit; the rest is then not
+    looked at.
+
     ``z`` has ``ROOM`` more entries than there are values; ``tables`` are four rows of counts.
     Others are as of :func:`~fzdask.codecs.kernels.cpu.residual_tiles.residual_of`.
     """
@@ -62,6 +65,8 @@ def encode(
             low, near, strides, spans, tiles, rings, lasts, leads, plan, walk, exact, lost, state,
             runs, values,
         )  # fmt: skip
+        if state[OVER]:
+            return -1
         singly = large > _MANY
         used, large = _symbols(
             tiles[which, HALO:], m, z, pos, wide, used, singly, places, found, pairs, tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -17,8 +18,12 @@ from fzdask.errors import ConfigError, FormatError
 __all__ = ["Zstd"]
 
 TINY = 64  # bytes; a frame of its own would not pay
+TINY_PER_SHARE = 3200  # bytes per unit of `least`: making a frame takes as long as some KiB more
 SMALL = 1 << 16  # bytes; larger data is first tried on a sample of pieces
 PIECE = 1 << 12
+FEW_PIECES = 4  # of so many, one is looked at where data is small; where not, of
+MANY_PIECES = 16
+ENTROPY_ALONE = 0.05  # from this `least` on, large data of even byte counts is not tried
 BLOCK = 1 << 17  # bytes; the most that a block of a frame gives
 
 
@@ -32,7 +37,8 @@ class Zstd(ByteStage):
         Compression level, 1 to 22.
     least : float
         Smallest share of the bytes of a section, from 0 to below 1, for which its frame is kept:
-        decoding it costs time too.
+        decoding it costs time too. Sections below 64 or ``3200 * least`` bytes are kept as they
+        are.
 
     Source: Collet and Kucherawy 2021, RFC 8878.
     """
@@ -54,22 +60,29 @@ class Zstd(ByteStage):
             raise ConfigError(f"zstd: least={self.least!r} must be from 0 to below 1.")
 
     def compress(self, data: NDArray[np.uint8]) -> bytes | None:
-        if data.size < TINY or not self._promising(data):
+        if data.size < max(TINY, TINY_PER_SHARE * self.least) or not self._promising(data):
             return None
         packed: bytes = _contexts.compressor(self.level).compress(data.data)
         return packed if len(packed) < (1 - self.least) * data.size else None
 
     def _promising(self, data: NDArray[np.uint8]) -> bool:
-        """Whether it is worth compressing: told from its byte counts, or from a sixteenth."""
+        """Whether it is worth compressing: told from byte counts, or from a sixteenth, or both."""
         if data.size <= SMALL:
-            uniform = data.size * data.size // 256 + 2 * data.size
-            place = data.__array_interface__["data"][0]
-            found: int = histogram.collisions(place, data.size)
-            return found > _collisions(self.least) * uniform
-        pieces = data[: data.size // PIECE * PIECE].reshape(-1, PIECE)[::16]
+            return self._uneven(data, FEW_PIECES)
+        if self.least >= ENTROPY_ALONE and not self._uneven(data, MANY_PIECES):
+            return False
+        pieces = data[: data.size // PIECE * PIECE].reshape(-1, PIECE)[::MANY_PIECES]
         sample = np.ascontiguousarray(pieces)
         packed = _contexts.compressor(self.level).compress(sample.data)
         return len(packed) < (1 - self.least) * sample.size
+
+    def _uneven(self, data: NDArray[np.uint8], every: int) -> bool:
+        """Whether the entropy of the bytes is low enough, in every so many-th piece."""
+        place = data.__array_interface__["data"][0]
+        piece = PIECE if data.size >= PIECE * every else data.size
+        found, looked = histogram.collisions(place, data.size, piece, piece * every)
+        uniform = looked * looked // 256 + 2 * looked
+        return bool(found > _collisions(self.least) * uniform)
 
     def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
         if _content_size(data) != nbytes:
@@ -109,6 +122,7 @@ class _Contexts(threading.local):
 _contexts = _Contexts()
 
 
+@lru_cache(maxsize=64)
 def _collisions(least: float) -> float:
     """How often bytes collide, relative to uniform ones, where entropy saves that share.
 

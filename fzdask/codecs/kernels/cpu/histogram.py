@@ -45,32 +45,36 @@ def dense(values, low, counts):
 
 
 @njit(nogil=True, cache=True)
-def collisions(address, nbytes):
-    """Sum of the squares of how often each byte occurs in some KiB of bytes at an address.
+def collisions(address, nbytes, piece, step):
+    """Sum of the squares of how often each byte occurs in pieces of bytes at an address.
 
+    A piece begins every so many bytes; they have some KiB in all. Returns how many these are, too.
     (An array that may not be written to would be another type, and compiled again.)
     """
     counts = np.zeros((4, 256), np.uint32)  # in turn: equal neighbours do not wait for each other
     c0, c1, c2, c3 = counts[0], counts[1], counts[2], counts[3]
-    main = nbytes - nbytes % 8
     byte, one = np.uint64(255), np.uint32(1)
-    for k in range(0, main, 8):
-        eight = read_8(address + k)
-        c0[eight & byte] += one
-        c1[(eight >> np.uint64(8)) & byte] += one
-        c2[(eight >> np.uint64(16)) & byte] += one
-        c3[(eight >> np.uint64(24)) & byte] += one
-        c0[(eight >> np.uint64(32)) & byte] += one
-        c1[(eight >> np.uint64(40)) & byte] += one
-        c2[(eight >> np.uint64(48)) & byte] += one
-        c3[eight >> np.uint64(56)] += one
-    for k in range(main, nbytes):
-        c0[read_1(address + k)] += one
+    main = piece - piece % 8
+    looked = np.int64(0)
+    for start in range(address, address + nbytes - piece + 1, step):
+        for k in range(start, start + main, 8):
+            eight = read_8(k)
+            c0[eight & byte] += one
+            c1[(eight >> np.uint64(8)) & byte] += one
+            c2[(eight >> np.uint64(16)) & byte] += one
+            c3[(eight >> np.uint64(24)) & byte] += one
+            c0[(eight >> np.uint64(32)) & byte] += one
+            c1[(eight >> np.uint64(40)) & byte] += one
+            c2[(eight >> np.uint64(48)) & byte] += one
+            c3[eight >> np.uint64(56)] += one
+        for k in range(start + main, start + piece):
+            c0[read_1(k)] += one
+        looked += piece
     total = np.int64(0)
     for s in range(256):
         c = np.int64(c0[s]) + np.int64(c1[s]) + np.int64(c2[s]) + np.int64(c3[s])
         total += c * c
-    return total
+    return total, looked
 
 
 @njit(nogil=True, cache=True)

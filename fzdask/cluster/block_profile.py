@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from fzdask.cluster.grid import Whole, default_block
-from fzdask.insitu.block_size import CANDIDATES, LEAST_BLOCKS, BlockTiming, choose, measure
+from fzdask.insitu.block_size import (
+    CANDIDATES,
+    LEAST_BLOCKS,
+    BlockTiming,
+    choose,
+    measure,
+    unmeasured,
+)
 from fzdask.insitu.blocks import padded_block
 from fzdask.insitu.layout import field_layout
 
@@ -20,8 +27,9 @@ def profiled_block(
 ) -> tuple[int, ...]:
     """Shape of the blocks of a Dask array, a whole number of which make up a chunk.
 
-    A worker that holds a chunk encodes a block of each size; of a field whose chunks are not
-    computed yet, or that is too small to choose, blocks are of about the usual size.
+    A worker that holds a chunk encodes a block of each size. Of a field whose chunks are not
+    computed yet the encoding decides (`fzdask.insitu.block_size.unmeasured`), and one that is too
+    small to choose has blocks of the smallest size.
     """
     itemsize = array.dtype.itemsize
     shapes = [default_block(array.chunks, itemsize)]
@@ -29,9 +37,11 @@ def profiled_block(
         shape = default_block(array.chunks, itemsize, target)
         if array.nbytes >= LEAST_BLOCKS * target and shape not in shapes:
             shapes.append(shape)
-    held = _held(array) if len(shapes) > 1 else None
-    if held is None:
+    if len(shapes) == 1:
         return shapes[0]
+    held = _held(array)
+    if held is None:
+        return default_block(array.chunks, itemsize, unmeasured(encoding, array.nbytes))
     whole = Whole(tuple(map(int, array.shape)), np.dtype(array.dtype))
     task = client.submit(_time_blocks, held, name, whole, dict(encoding), dims, shapes, pure=False)
     timings: list[BlockTiming] = task.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.errors import ConfigError
-from fzdask.insitu.block_size import profiled_layout
+from fzdask.insitu.block_size import profiled_layout, unmeasured
 from fzdask.insitu.blocks import block_shape
 from fzdask.insitu.copies import snapshot_encoders
 from fzdask.insitu.layout import FieldLayout, check_keys, check_name, field_layout
@@ -45,9 +46,9 @@ class Fields(StepAxes):
         Its catalogue learns of every new field.
     share : bool
         Codebooks are shared.
-    alone : bool
-        No other process writes the store: coordinates of DataArrays are those of the whole, and
-        the size of blocks is chosen from a profile.
+    size : int
+        Processes that write the store. Where there is one, coordinates of DataArrays are those of
+        the whole, and the size of blocks is chosen from a profile.
 
     Attributes
     ----------
@@ -62,10 +63,10 @@ class Fields(StepAxes):
         encoding: Mapping[str, Mapping[str, Any]],
         publisher: Publisher,
         share: bool,
-        alone: bool,
+        size: int,
     ) -> None:
         super().__init__(encoding, publisher, share)
-        self._alone = alone
+        self._size = size
         self.clock = time.thread_time
         self.pool = BlockPool()
 
@@ -104,7 +105,7 @@ class Fields(StepAxes):
             )
         with self._publisher.lock:
             catalog.add_field(layout)
-            if self._alone:
+            if self._size == 1:
                 self._add_coordinates(given)
         self._layouts[name] = layout
         # The first encoding of a process compiles: before the simulation's time counts.
@@ -127,9 +128,12 @@ class Fields(StepAxes):
         if stored is not None:
             chunks = stored["chunk_grid"]["configuration"]["chunk_shape"]
             return make(chunks if len(chunks) == array.ndim + 1 else None)
-        if not self._alone:  # all processes must come to the same
-            return make(None)
         itemsize = array.dtype.itemsize
+        if self._size > 1:  # all processes must come to the same
+            whole = math.prod(encoding.get("shape") or array.shape) * itemsize
+            return make(
+                block_shape(array.shape, itemsize, unmeasured(encoding, whole // self._size))
+            )
         return profiled_layout(
             lambda target: make(block_shape(array.shape, itemsize, target)), array, self.clock
         )

@@ -176,7 +176,7 @@ class InSituWriter:
         self._publisher = Publisher(catalog, self._keys, self._ranks)
         self._engine.horizon = max_outstanding
         self._sink = _StoreSink(self._keys, catalog.ownership)
-        self._fields = Fields(settings, self._publisher, share_codebooks, self._ranks.alone)
+        self._fields = Fields(settings, self._publisher, share_codebooks, self._ranks.size)
         self._number = 0
         self._submitted: list[Snapshot] = []
         self._failure: InSituError | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from writer_cases import BOUND, assert_within, opened, smooth
 
 from fzdask import FZCodec, InSituWriter
@@ -22,6 +23,7 @@ from fzdask.insitu.block_size import (
     BlockTiming,
     choose,
     measure,
+    unmeasured,
 )
 from fzdask.insitu.blocks import block_shape
 
@@ -50,6 +52,43 @@ def test_a_field_has_several_blocks() -> None:
     fast = [timing(n, n * 1e-4, n * 2e-5, blocks=4 * LEAST_BLOCKS // n // 2) for n in (1, 2, 4)]
     assert choose(fast) == 1
     assert choose([t._replace(blocks=1) for t in fast]) == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mib"),
+    [
+        ({"compressors": FZCodec(abs=BOUND)}, 2),
+        ({"compressors": [FZCodec(psnr=60.0)]}, 2),
+        ({"serializer": FZCodec(rel=1e-3).serializer}, 2),
+        ({}, 1),
+        ({"compressors": FZCodec(lossless=True)}, 1),
+        ({"compressors": FZCodec(pw_rel=1e-3)}, 1),
+        ({"compressors": FZCodec(abs=BOUND, pipeline="ratio")}, 1),
+        ({"compressors": zarr.codecs.ZstdCodec()}, 1),
+        ({"compressors": None}, 1),
+    ],
+    ids=str,
+)
+def test_where_nobody_can_measure_the_encoding_decides(encoding: dict[str, Any], mib: int) -> None:
+    assert unmeasured(encoding, 8 * MIB) == mib * MIB
+    assert unmeasured(encoding, 8 * MIB - 1) == MIB  # too small to have several
+
+
+def test_processes_with_unlike_parts_come_to_the_same_blocks() -> None:
+    """By the whole field: one of the parts alone would be too small for larger blocks."""
+    store: dict[str, Any] = {}
+    whole = np.zeros((40, 256, 512), "f4")  # 20 MiB in parts of 16 and 4
+    writers = []
+    for rank, start in enumerate((0, 32)):
+        encoding = {"compressors": FZCodec(abs=BOUND), "shape": whole.shape, "start": (start, 0, 0)}
+        writers.append(InSituWriter(store, {"t": encoding}, rank=rank, size=2, run_id="r"))
+    writers[0].write(0, {"t": whole[:32]})
+    writers[1].write(0, {"t": whole[32:]})
+    for w in reversed(writers):
+        w.close()
+    array = zarr.open_array(zarr.storage.MemoryStore(store), path="t", mode="r")
+    assert math.prod(array.chunks) * 4 == 2 * MIB
+    assert array.shape == (1, *whole.shape)
 
 
 class Clock:

@@ -245,9 +245,15 @@ class Catalog:
         Raises
         ------
         ConfigError
-            Something else wrote the store.
+            Something else wrote the store, or it is damaged.
         """
-        document = json.loads(root)
+        try:
+            document = json.loads(root)
+        except ValueError as error:
+            raise ConfigError(
+                f"InSituWriter: the zarr.json of {self._keys.store} is no JSON ({error}): the store "
+                "is damaged; write to another place, or mode='w' to delete what is there"
+            ) from error
         own = document.get("attributes", {}).get(MARK)
         if own is None or own.get("version") != VERSION:
             raise ConfigError(

@@ -150,6 +150,16 @@ def test_partial_files_of_other_programs_are_left_alone(tmp_path: Path) -> None:
     assert (path / "download.partial").exists()
 
 
+def test_a_damaged_root_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    run(path, [])
+    torn = (path / "zarr.json").read_bytes()[:100]
+    (path / "zarr.json").write_bytes(torn)
+    with pytest.raises(ConfigError, match="damaged"):
+        InSituWriter(path)
+    assert (path / "zarr.json").read_bytes() == torn
+
+
 def test_a_run_that_was_killed_before_its_first_file_is_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "run.zarr"
     path.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 from typing import get_args
 
@@ -24,9 +25,13 @@ def test_the_snippets_run_in_reading_order(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     snippets = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 4
-    for snippet in snippets:
-        exec(snippet, names)
+    assert len(snippets) == 5
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        for snippet in snippets:
+            exec(snippet, names)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().out
     assert (tmp_path / "who-ran-when.png").stat().st_size > 0
 

@@ -14,7 +14,8 @@ from huffman_spec import ALPHABET, DIRECT, groups_of, raw_width, symbol_of, toke
 from lorenzo_spec import folded_shape
 
 PART = 256  # a sample of the lattice has that part of the points,
-SAMPLES = (256, 2048)  # but at least and at most so many
+SAMPLES = (256, 2048)  # but at least and at most so many,
+TOGETHER, MANY = 4, 256  # of which so many are neighbours where there are as many
 FRACTION = 8  # bits behind the point of the integer logarithm
 UNSEEN = 184  # 256 / (2 ln 2): a sample's entropy is too low by that per symbol seen
 
@@ -62,12 +63,16 @@ def auto_axes(values, shape, inverse, forced):
 
 
 def _sample(n, samples):
-    """Points spread evenly, each somewhere in its part (Knuth's 64-bit congruential generator)."""
+    """Points spread evenly, each few somewhere in their part (Knuth's 64-bit generator)."""
+    together = TOGETHER if samples >= MANY else 1
+    parts = -(-samples // together)
     state = 1
     for k in range(samples):
-        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
-        first, last = k * n // samples, (k + 1) * n // samples
-        yield first + (state >> 33) % max(last - first, 1)
+        part, offset = divmod(k, together)
+        if offset == 0:
+            state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        first, last = part * n // parts, (part + 1) * n // parts
+        yield min(first + (state >> 33) % max(last - first, 1) + offset, n - 1)
 
 
 def _corner(values, point, inverse, forced):

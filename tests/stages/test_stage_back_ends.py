@@ -159,10 +159,30 @@ def test_zstd_keeps_what_saves_the_least_asked_for(size):
     assert kept is not None
     saved = 1 - len(kept) / size
     assert 0.1 < saved < 0.2
-    assert Zstd(least=saved - 0.05).compress(data) == kept
+    assert Zstd(least=0.04).compress(data) == kept
+    assert Zstd(least=saved - 0.05).compress(data) is not None
     assert Zstd(least=saved + 0.01).compress(data) is None
     text = "bitshuffle | zstd(least=0.05)"
     assert str(fzdask.Pipeline.from_text(text)) == text
+
+
+def test_zstd_with_a_large_least_has_small_blocks_and_is_sparing():
+    rng = np.random.default_rng(5)
+    data = np.concatenate([rng.integers(k, k + 60, 1 << 14) for k in [0, 15, 30] * 5])
+    data = data.astype("u1")  # what is frequent changes from block to block
+    near, far = Zstd(least=0.08).compress(data), Zstd(least=0.04).compress(data)
+    assert near is not None
+    assert far is not None
+    assert len(near) < len(far)
+    for frame in (near, far):
+        back = Zstd().decompress(np.frombuffer(frame, np.uint8), data.size)
+        np.testing.assert_array_equal(back, data)
+    zeros = np.zeros(256, np.uint8)
+    assert Zstd(least=0.08).compress(zeros) is not None
+    assert Zstd(least=0.08).compress(zeros[:-1]) is None
+    assert Zstd().compress(zeros[:64]) is not None
+    twice = np.tile(rng.integers(0, 256, 1 << 17).astype("u1"), 2)  # even, but repeated
+    assert Zstd(least=0.08).compress(twice) is None
 
 
 @pytest.mark.parametrize("least", [-0.01, 1, float("nan"), True, "0.1"])

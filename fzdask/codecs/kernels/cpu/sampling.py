@@ -14,6 +14,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
 from fzdask.jit import njit
 
 _AHEAD = 64  # points whose values are on their way from memory
+TOGETHER, MANY = 4, 256  # points that are neighbours in a sample, if it has so many
 _FRACTION = 8  # bits after the point of the integer logarithm
 
 
@@ -55,14 +56,17 @@ def log2_fixed(value):
 def _sample_places(n, shape, strides, places):
     """Points spread evenly with a pseudo-random offset, each with a neighbour before on any axis.
 
-    By themselves, since divisions would keep a processor from waiting for many points at a time.
+    In a large sample ``TOGETHER`` come one after the other: fetching values from all over an
+    array takes longer than all else. By themselves, since divisions would keep a processor from
+    waiting for many points at a time.
     """
-    samples = places.size
+    together = TOGETHER if places.size >= MANY else 1
+    samples = (places.size + together - 1) // together
     random = np.uint64(1)
     start = np.int64(0)  # k * n // samples
     share, part = n // samples, n % samples
     carried = np.int64(0)
-    rest = np.empty(samples, np.int64)
+    rest = np.empty(places.size, np.int64)
     room = np.empty(samples, np.int64)
     for k in range(samples):
         random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
@@ -77,6 +81,9 @@ def _sample_places(n, shape, strides, places):
     for k in range(samples):
         draw, by = rest[k], room[k]
         places[k] += draw - by * _quotient(draw, by, 1.0 / by)
+    samples = places.size
+    for k in range(samples - 1, -1, -1):
+        places[k] = min(places[k // together] + k % together, n - 1)
         rest[k] = places[k]
     for a in range(shape.size - 1):
         stride = strides[a]
@@ -128,7 +135,7 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     inv, limit : float
         Lattice values are ``rint(x * inv)``; points near one beyond ``limit`` are left out.
     samples : int
-        Points, spread evenly with a pseudo-random offset.
+        Points, spread evenly with a pseudo-random offset; of many, four at a time.
     costs : int64[2**ndim], output
         Entropy and raw bits in units of 2**-8 bit; bit k of the index is axis k. All 0 if every
         point was left out.

@@ -6,6 +6,7 @@
 
 constexpr u32 MAX_AXES = 4;
 constexpr u32 FRACTION = 8;
+constexpr u64 TOGETHER = 4, MANY = 256;  // points that are neighbours in a sample of so many
 
 // Strides of the axes, slowest first; as many as there are.
 struct Shape {
@@ -51,9 +52,12 @@ __device__ void count_sample(const T *x, const u8 *forced, u32 has_forced, u64 n
   bool usable = k < samples;
   u64 q = 0;
   if (usable) {
-    u64 first = k * n / samples;
-    u64 room = (k + 1) * n / samples - first;
-    u64 at = first + (random_at(k) >> 33) % max(room, static_cast<u64>(1));
+    u64 together = samples >= MANY ? TOGETHER : 1;
+    u64 parts = (samples + together - 1) / together, part = k / together;
+    u64 first = part * n / parts;
+    u64 room = (part + 1) * n / parts - first;
+    u64 at = first + (random_at(part) >> 33) % max(room, static_cast<u64>(1)) + k % together;
+    at = min(at, n - 1);
     u64 rest = at;
 #pragma unroll
     for (u32 a = 0; a < MAX_AXES; a++) {

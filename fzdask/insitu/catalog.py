@@ -251,8 +251,8 @@ class Catalog:
             document = json.loads(root)
         except ValueError as error:
             raise ConfigError(
-                f"InSituWriter: the zarr.json of {self._keys.store} is no JSON ({error}): the store "
-                "is damaged; write to another place, or mode='w' to delete what is there"
+                f"InSituWriter: the zarr.json of {self._keys.store} is no JSON ({error}), so the "
+                "store is damaged; write to another place, or mode='w' to delete what is there"
             ) from error
         own = document.get("attributes", {}).get(MARK)
         if own is None or own.get("version") != VERSION:

@@ -319,3 +319,17 @@ def test_one_encoder_in_two_threads_mixes_nothing() -> None:
     other.join(PATIENCE)
     for number in (1, 2):
         assert gzip.decompress(results[number]) == np.full(4, number).tobytes()
+
+
+def test_a_store_that_hangs_is_waited_for_as_long_as_the_caller_says() -> None:
+    store = Gated(MemoryStore())
+    w = InSituWriter(store, {"t": RAW}, windows="always")
+    w.write(0, {"t": values(0)})
+    assert store.began.wait(PATIENCE)
+    with pytest.raises(TimeoutError, match="1 of 1 snapshots are not stored"):
+        w.flush(0.02)
+    assert w.visible_steps.get("step", []) == []
+    store.open.set()
+    w.flush(PATIENCE)  # again: it was not given up
+    assert w.visible_steps == {"step": [0]}
+    w.close()

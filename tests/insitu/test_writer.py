@@ -347,6 +347,8 @@ def test_idle_priority_needs_no_windows() -> None:
         (lambda: InSituWriter({}, fsync=True), "needs a local directory"),
         (lambda: InSituWriter({}, rank=2, size=2, run_id="s"), "below size=2"),
         (lambda: InSituWriter({}, size=2), "need run_id="),
+        (lambda: InSituWriter({}, {"x": {"compressor": None}}), "did you mean 'compressors'"),
+        (lambda: InSituWriter({}, {"a/b": {}}), "cannot name a field"),
     ],
 )
 def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
@@ -357,7 +359,6 @@ def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("encoding", "words"),
     [
-        ({"compressor": None}, "did you mean 'compressors'"),
         ({"chunks": (2, 4, 4, 4)}, "span 2 steps"),
         ({"chunks": (4, 4)}, "must have 3 positive sizes"),
         ({"dims": ("a", "b")}, "must name its 3 axes"),

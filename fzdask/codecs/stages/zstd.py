@@ -19,6 +19,7 @@ __all__ = ["Zstd"]
 
 TINY = 64  # bytes; a frame of its own would not pay
 TINY_PER_SHARE = 3200  # bytes per unit of `least`: making a frame takes as long as some KiB more
+FEW_VALUES = 0.4  # bytes of so small a section must be equal to each other with this probability
 SMALL = 1 << 16  # bytes; larger data is first tried on a sample of pieces
 PIECE = 1 << 12
 FEW_PIECES = 4  # of so many, one is looked at where data is small; where not, of
@@ -38,9 +39,10 @@ class Zstd(ByteStage):
         Compression level, 1 to 22.
     least : float
         Smallest share of the bytes of a section, from 0 to below 1, for which its frame is kept:
-        decoding it costs time too. Sections below 64 or ``3200 * least`` bytes are kept as they
-        are. From 0.05 on, blocks are of 16 KiB, which suits bytes of uneven frequency, and no
-        repeats are found that lie further apart.
+        decoding it costs time too. Sections below 64 bytes are kept as they are, and those
+        below ``3200 * least`` unless nearly all bytes have one of two values. From 0.05 on,
+        blocks are of 16 KiB, which suits bytes of uneven frequency, and no repeats are found that
+        lie further apart.
 
     Source: Collet and Kucherawy 2021, RFC 8878.
     """
@@ -62,7 +64,7 @@ class Zstd(ByteStage):
             raise ConfigError(f"zstd: least={self.least!r} must be from 0 to below 1.")
 
     def compress(self, data: NDArray[np.uint8]) -> bytes | None:
-        if data.size < max(TINY, TINY_PER_SHARE * self.least) or not self._promising(data):
+        if data.size < TINY or not self._promising(data):
             return None
         packed: bytes = self._compressor.compress(data.data)
         return packed if len(packed) < (1 - self.least) * data.size else None
@@ -73,6 +75,10 @@ class Zstd(ByteStage):
 
     def _promising(self, data: NDArray[np.uint8]) -> bool:
         """Whether it is worth compressing: told from byte counts, or from a sixteenth, or both."""
+        if data.size < TINY_PER_SHARE * self.least:
+            place = data.__array_interface__["data"][0]
+            found, looked = histogram.collisions(place, data.size, data.size, data.size)
+            return bool(found > FEW_VALUES * looked * looked)
         if data.size <= SMALL:
             return self._uneven(data, FEW_PIECES)
         if self.least >= ENTROPY_ALONE and not self._uneven(data, MANY_PIECES):

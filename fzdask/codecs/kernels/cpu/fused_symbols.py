@@ -11,12 +11,15 @@ from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.symbol_steps import (
+    FOUR_BITS,
     HALF,
     NOT_SMALL,
+    QUARTER,
     SOME_WIDE,
     UNIT,
     popcount,
     unzigzag_step,
+    zigzag_fours_step,
     zigzag_step,
 )
 from fzdask.codecs.kernels.cpu.symbols import (
@@ -34,8 +37,11 @@ from fzdask.jit import njit
 ROOM = UNIT  # values past the end of the symbols that a vector may touch
 LANES = lattice_vectors.LANES
 TABLES = 4  # of pairs, taken in turn: equal neighbours then do not wait for each other
-_TILES = (1 << 18) // TILE  # the counts of a pair in one table then fit 16 bits
+_TILES = 63 * 8192 // TILE  # the counts of a pair in one table then fit 16 bits
 _MANY = TILE // 16  # pairs of a tile that are not small: the next is counted value by value
+_MANY_FOURS = TILE // 128  # fours of a tile that are not small: it is counted by pairs
+_AGAIN = 64  # tiles until fours are tried again
+SINGLY, BY_PAIRS, BY_FOURS = 0, 1, 2  # how the values of a tile are counted
 
 
 @njit(nogil=True, cache=True)
@@ -53,12 +59,14 @@ def encode(
     """
     exact, lost = new_flags()
     pairs = np.zeros((TABLES, PAIRS + 1), np.uint16)
+    fours = np.zeros((TABLES, PAIRS + 1), np.uint16)
     places = np.empty(TILE // 2, np.uint16)
     found = np.empty(TILE // UNIT, np.int64)
+    seen = np.zeros(BY_FOURS + 1, np.int64)
     used = 0
-    large = 0
-    since = 0
-    for pos in range(0, n, TILE):
+    way = BY_FOURS
+    for tile in range((n + TILE - 1) // TILE):
+        pos = tile * TILE
         m = min(TILE, n - pos)
         which = residual_of(
             source, pos, m, part, bits, minus_zero, forced, inv, cell, bound, limit, below, high,
@@ -67,22 +75,22 @@ def encode(
         )  # fmt: skip
         if state[OVER]:
             return -1
-        singly = large > _MANY
-        used, large = _symbols(
-            tiles[which, HALO:], m, z, pos, wide, used, singly, places, found, pairs, tables
+        used, way = _symbols(
+            tiles[which, HALO:], m, z, pos, wide, used, way, seen, places, found, pairs, fours,
+            tables,
         )  # fmt: skip
-        since += 1
-        if since == _TILES:
-            _add_pairs(pairs, tables)
-            since = 0
-    _add_pairs(pairs, tables)
+        if tile % _AGAIN == _AGAIN - 1 and way == BY_PAIRS:
+            way = BY_FOURS
+        if tile % _TILES == _TILES - 1:
+            _add_joint(seen, pairs, fours, tables)
+    _add_joint(seen, pairs, fours, tables)
     finish(state, runs)
     return used
 
 
 @njit(nogil=True, cache=True)
-def _symbols(residual, m, z, pos, wide, used, singly, places, found, pairs, tables):
-    """Symbols of a tile, counted by pairs or ``singly``; how many pairs are not small, too."""
+def _symbols(residual, m, z, pos, wide, used, way, seen, places, found, pairs, fours, tables):
+    """Symbols of a tile, counted in one of the ways; which is the best for the next one, too."""
     a = residual.ctypes.data
     target = z.ctypes.data + 2 * pos
     where = places.ctypes.data
@@ -90,44 +98,83 @@ def _symbols(residual, m, z, pos, wide, used, singly, places, found, pairs, tabl
     first = used
     large = 0
     some_wide = np.int64(0)
-    for g in range(units):  # apart from counting: a load soon after a wider store waits for it
-        what = zigzag_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + UNIT * g)
-        found[g] = what
-        large += popcount(what & NOT_SMALL)
-        some_wide |= what
+    # Apart from counting: a load soon after a wider store waits for it.
+    if way == BY_FOURS:
+        for g in range(units):
+            what = zigzag_fours_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + HALF * g)
+            found[g] = what
+            large += popcount(what & NOT_SMALL)
+            some_wide |= what
+        if large > _MANY_FOURS:
+            way = BY_PAIRS
+    following = way
+    if way != BY_FOURS:
+        large = 0
+        for g in range(units):
+            what = zigzag_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + UNIT * g)
+            found[g] = what
+            large += popcount(what & NOT_SMALL)
+            some_wide |= what
+        following = SINGLY if large > _MANY else BY_PAIRS
     if some_wide & SOME_WIDE:
         for j in range(m):
             if z[pos + j] == WIDE:
                 wide[used] = zigzag(residual[j])
                 used += 1
-    if singly:
+    seen[way] += 1
+    if way == SINGLY:
         count_symbols(z[pos : pos + m], wide, first, tables)
-        return used, large
-    p0, p1, p2, p3 = pairs[0], pairs[1], pairs[2], pairs[3]
-    one = np.uint16(1)
+        return used, following
     rest = tables[0]
+    if way == BY_FOURS:
+        zeros = _count(z, pos, units, QUARTER, places, found, fours, rest)
+    else:
+        zeros = _count(z, pos, units, HALF, places, found, pairs, rest)
+    for j in range(first, used):
+        rest[symbol_of(wide[j])] += 1
+    rest[0] += zeros - (-m % UNIT)  # what pads the last unit is not counted
+    return used, following
+
+
+@njit(nogil=True, cache=True)
+def _count(z, pos, units, size, places, found, joint, rest):
+    """Count the values of a tile, so many at a time; zeros of whole units are left to the caller.
+
+    ``size`` is how many of these there are in a unit.
+    """
+    p0, p1, p2, p3 = joint[0], joint[1], joint[2], joint[3]
+    one = np.uint16(1)
+    many = UNIT // size
     zeros = 0
     for g in range(units):
         if found[g] == 0:
             zeros += UNIT
             continue
-        here = places[HALF * g : HALF * g + HALF]
-        for k in range(0, HALF, TABLES):
+        here = places[size * g : size * g + size]
+        for k in range(0, size, TABLES):
             p0[here[k]] += one
             p1[here[k + 1]] += one
             p2[here[k + 2]] += one
             p3[here[k + 3]] += one
         others = found[g] & NOT_SMALL
         while others:
-            j = UNIT * g + 2 * trailing_zeros(np.uint64(others))
+            j = pos + UNIT * g + many * trailing_zeros(np.uint64(others))
             others &= others - 1
-            for u in (z[pos + j], z[pos + j + 1]):
+            for i in range(j, j + many):
+                u = z[i]
                 if u != WIDE:
                     rest[symbol_of(np.uint64(u))] += 1
-    for j in range(first, used):
-        rest[symbol_of(wide[j])] += 1
-    rest[0] += zeros - (-m % UNIT)  # what pads the last unit is not counted
-    return used, large
+    return zeros
+
+
+@njit(nogil=True, cache=True)
+def _add_joint(seen, pairs, fours, tables):
+    """Turn counts of several values into those of one, and begin anew."""
+    if seen[BY_PAIRS]:
+        _add_pairs(pairs, tables)
+    if seen[BY_FOURS]:
+        _add_fours(fours, tables)
+    seen[:] = 0
 
 
 @njit(nogil=True, cache=True)
@@ -144,6 +191,25 @@ def _add_pairs(pairs, tables):
             row += c
         counts[b] += row
     pairs[:] = 0
+
+
+@njit(nogil=True, cache=True)
+def _add_fours(fours, tables):
+    """The same of counts of four values."""
+    counts = tables[0]
+    p0, p1, p2, p3 = fours[0], fours[1], fours[2], fours[3]
+    size = 1 << FOUR_BITS
+    for i in range(0, PAIRS, size):
+        row = np.int64(0)
+        for a in range(size):
+            c = np.int64(p0[i + a]) + np.int64(p1[i + a])
+            c += np.int64(p2[i + a]) + np.int64(p3[i + a])
+            counts[a] += c
+            row += c
+        if row:
+            for k in range(1, 4):
+                counts[(i >> (k * FOUR_BITS)) & (size - 1)] += row
+    fours[:] = 0
 
 
 @njit(nogil=True, cache=True)

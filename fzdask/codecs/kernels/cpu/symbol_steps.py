@@ -4,7 +4,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fzdask.codecs.kernels.cpu.symbols import NOT_SMALL as LARGE_BITS
 from fzdask.codecs.kernels.cpu.symbols import PAIRS, SMALL_BITS, WIDE
 from fzdask.codecs.kernels.cpu.vectors import (
     I16,
@@ -19,42 +18,57 @@ from fzdask.codecs.kernels.cpu.vectors import (
 )
 
 UNIT = 64
-HALF = UNIT // 2
-# What a step finds: which pairs are not small, whether a value does not fit 16 bits, and whether
-# there is any but 0.
+HALF, QUARTER = UNIT // 2, UNIT // 4
+FOUR_BITS = 3  # four values of so many bits index a table as large as that of two of SMALL_BITS
+# What a step finds: which pairs or fours are not small, whether a value does not fit 16 bits, and
+# whether there is any but 0.
 NOT_SMALL = (1 << HALF) - 1
 SOME_WIDE = 1 << HALF
 SOME = 2 << HALF
 
 
-@intrinsic
-def zigzag_step(typingctx, residual, z, pairs):
-    """64 residuals of 32 bits, zigzagged into 16 bits each (``WIDE`` where that is too few).
+def _zigzag_step(many, width):
+    """What counts so many values of this width together."""
+    lanes = UNIT // many
+    element = ir.IntType(16 * many)
+    large = sum((0xFFFF & -(1 << width)) << 16 * k for k in range(many))
 
-    Returns what it found: ``NOT_SMALL`` bits, ``SOME_WIDE`` and ``SOME``. ``pairs`` gets for
-    every two values where they are counted, if both are small, and otherwise ``PAIRS``.
-    """
-
-    def build(b, residual, z, pairs):
+    def build(b, residual, z, places):
         v = load(b, residual, I32, UNIT)
         u = b.xor(b.shl(v, same(I32, 1, UNIT)), b.ashr(v, same(I32, 31, UNIT)))
         wide = b.icmp_unsigned(">=", u, same(I32, WIDE, UNIT))
         low = b.trunc(b.select(wide, same(I32, WIDE, UNIT), u), ir.VectorType(I16, UNIT))
         store(b, z, low)
-        two = b.bitcast(low, ir.VectorType(I32, HALF))
-        small = b.icmp_unsigned(
-            "==", b.and_(two, same(I32, LARGE_BITS & 0xFFFFFFFF, HALF)), zero(two)
-        )
-        index = b.or_(two, b.lshr(two, same(I32, 16 - SMALL_BITS, HALF)))
-        index = b.and_(index, same(I32, PAIRS - 1, HALF))
-        index = b.select(small, index, same(I32, PAIRS, HALF))
-        store(b, pairs, b.trunc(index, ir.VectorType(I16, HALF)))
-        others = flags(b, b.icmp_unsigned("!=", two, zero(two)))
+        joined = b.bitcast(low, ir.VectorType(element, lanes))
+        small = b.icmp_unsigned("==", b.and_(joined, same(element, large, lanes)), zero(joined))
+        index = joined
+        for k in range(1, many):
+            index = b.or_(index, b.lshr(joined, same(element, (16 - width) * k, lanes)))
+        index = b.and_(index, same(element, PAIRS - 1, lanes))
+        index = b.select(small, index, same(element, PAIRS, lanes))
+        store(b, places, b.trunc(index, ir.VectorType(I16, lanes)))
+        others = flags(b, b.icmp_unsigned("!=", joined, zero(joined)))
         some = b.select(b.icmp_unsigned("!=", others, I64(0)), I64(SOME), I64(0))
         some_wide = b.select(b.icmp_unsigned("!=", flags(b, wide), I64(0)), I64(SOME_WIDE), I64(0))
         return b.or_(b.or_(some, some_wide), flags(b, b.not_(small)))
 
     return step(build, types.int64, types.int64, types.int64, types.int64)
+
+
+@intrinsic
+def zigzag_step(typingctx, residual, z, places):
+    """64 residuals of 32 bits, zigzagged into 16 bits each (``WIDE`` where that is too few).
+
+    Returns what it found: ``NOT_SMALL`` bits, ``SOME_WIDE`` and ``SOME``. ``places`` gets for
+    every two values where they are counted, if both are small, and otherwise ``PAIRS``.
+    """
+    return _zigzag_step(2, SMALL_BITS)
+
+
+@intrinsic
+def zigzag_fours_step(typingctx, residual, z, places):
+    """The same, with every four values counted together, if they are below ``2**FOUR_BITS``."""
+    return _zigzag_step(4, FOUR_BITS)
 
 
 @intrinsic

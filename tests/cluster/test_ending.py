@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
@@ -19,6 +19,7 @@ from distributed import Client
 from zarr.storage import LocalStore, WrapperStore
 
 from fzdask.cluster import ClusterWriter, submit_snapshot
+from fzdask.cluster.ending import end_session
 from fzdask.errors import ConfigError
 from fzdask.insitu import InSituError
 
@@ -267,6 +268,21 @@ def test_a_session_that_was_dropped_is_refused_by_its_workers(client: Any) -> No
     with pytest.raises(InSituError, match="cancelled before it began"):
         late.result(timeout=20)
     assert not any(key.startswith("late") for key in STORED)
+
+
+def test_workers_that_do_not_answer_are_not_waited_for_for_ever() -> None:
+    class Silent:
+        status = "running"
+        run = run_on_scheduler = None
+        asked: ClassVar[list[float]] = []
+
+        def sync(self, *_: Any, callback_timeout: float) -> Any:
+            self.asked.append(callback_timeout)
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError, match="a worker, or the scheduler, does not answer"):
+        end_session(Silent(), "session", 0.0)
+    assert all(0.0 < timeout < 1.0 for timeout in Silent.asked)
 
 
 FORGETS = """

@@ -24,7 +24,7 @@ from fzdask.insitu.encoders import make_encoder
 from fzdask.insitu.stores import Keys
 
 RAW: dict[str, Any] = {"compressors": None, "chunks": (4, 4)}
-STEPS = 3
+STEPS = 2
 
 
 def values(step: int) -> np.ndarray:

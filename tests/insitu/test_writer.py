@@ -291,19 +291,6 @@ def test_statistics_and_pictures() -> None:
     assert plot_gantt(w.tasks).get_title(loc="left") == ""
 
 
-def test_a_program_that_forgets_to_close_loses_nothing(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    script = (
-        "import numpy as np, fzdask\n"
-        f"w = fzdask.InSituWriter({str(tmp_path / 'r.zarr')!r}, windows='marked')\n"
-        "for step in range(2): w.write(step, {'x': np.full(9, step)})\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
-    np.testing.assert_array_equal(opened(tmp_path / "r.zarr").x[1], np.full(9, 1))
-
-
 def test_an_exception_in_the_simulation_keeps_what_was_written(tmp_path: Path) -> None:
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="blew up"),

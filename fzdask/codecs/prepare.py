@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,8 +26,10 @@ __all__ = [
     "Prepared",
     "decoding_bound",
     "flat_form",
+    "known_form",
     "numeric_form",
     "prepare",
+    "preserved_ranges",
     "resolve_bound",
     "restore_layout",
     "room_in",
@@ -147,17 +150,20 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
     With ``psnr`` the bound is ``slack`` times the one that is always enough. Floats whose bound
     does not depend on their range are not looked at: a stage that has to know asks the job.
     """
-    form, fixed = _known(array.dtype, array.shape, order, config)
-    flat = flatten(array, order)
-    forced = _preserved(flat, config.preserve) if config.preserve else NO_FLAGS
-    if flat.dtype != form.dtype:
-        flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).view(form.dtype)
-    if array.dtype.kind == "c":
-        forced = _pair_flags(flat, np.repeat(forced, 2))
+    form, fixed = known_form(array.dtype, array.shape, order, config)
+    own = flatten(array, order)
+    flat = own
+    if own.dtype != form.dtype:
+        own = own.astype(own.dtype.newbyteorder("<"), copy=False)
+        flat = own.view(form.dtype)
+    reach = fixed[1] if fixed else 0.0
+    forced = _forced(own, flat, config, reach)
     low, high = (0, 0) if fixed else _range(flat, forced)
     bounded, resolved = fixed or resolve_bound(form, array.dtype, low, high, config, slack)
     if bounded is None:
         return Prepared(flat, form, None, resolved, low, high)
+    if config.preserve and reach != resolved:
+        forced = _forced(own, flat, config, resolved)
     magnitude = (lambda: _magnitude(*_range(flat, forced))) if fixed else _magnitude(low, high)
     job = Job(forced, flat.view(_BITS[form.dtype.itemsize]), magnitude, order)
     job.pairs = array.dtype.kind == "c"
@@ -168,7 +174,7 @@ def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float =
 
 
 @lru_cache(maxsize=1024)
-def _known(
+def known_form(
     dtype: np.dtype[Any], shape: tuple[int, ...], order: str, config: CodecConfig
 ) -> tuple[Form, tuple[Form | None, float] | None]:
     """The numeric form, and what the bound resolves to if the range of the values plays no part."""
@@ -211,22 +217,84 @@ def decoding_bound(dtype: np.dtype[Any], kind: str, resolved: float) -> float:
     return component_bound(resolved) if pairs else resolved
 
 
-def _preserved(flat: NDArray[Any], preserve: tuple[float, ...]) -> NDArray[np.uint8]:
-    """Flags of the values to keep bit for bit; empty where there are none."""
+def _forced(
+    own: NDArray[Any], flat: NDArray[Any], config: CodecConfig, reach: float
+) -> NDArray[np.uint8]:
+    """Flags of the values to keep bit for bit, given how far others move; empty without any.
+
+    ``own`` is what the user gave; ``flat`` are its numbers, of which complex ones are two.
+    """
+    forced = _preserved(own, config, reach) if config.preserve else NO_FLAGS
+    return _pair_flags(flat, np.repeat(forced, 2)) if own.dtype.kind == "c" else forced
+
+
+def _preserved(flat: NDArray[Any], config: CodecConfig, reach: float) -> NDArray[np.uint8]:
+    """Flags of the values in ``preserve`` and of those that could come back as one."""
     flags = NO_FLAGS
-    for value in preserve:
-        if flat.dtype.kind in "iu":
-            info = np.iinfo(flat.dtype)
-            if value != int(value) or not info.min <= value <= info.max:
-                continue
-            equal = flat == flat.dtype.type(int(value))
-        else:
-            # 1e300 is no float32, and then equals nothing finite; signalling NaN equals nothing.
-            with np.errstate(over="ignore", invalid="ignore"):
-                equal = flat == np.asarray(value).astype(flat.dtype)
-        if equal.any():
-            flags = equal.view(np.uint8) if not flags.size else flags | equal.view(np.uint8)
+    pointwise = config.bound[0] == "pw_rel"
+    ends = preserved_ranges(flat.dtype, config.preserve, reach, pointwise)
+    for start in range(0, flat.size if ends else 0, BLOCK):
+        part = flat[start : start + BLOCK]
+        found = np.zeros(part.size, bool)
+        with np.errstate(invalid="ignore"):  # signalling NaN, which is in no range
+            for low, high, aside in ends:
+                inside = (part.real >= low) & (part.real <= high)
+                found |= inside & (abs(part.imag) <= aside) if part.dtype.kind == "c" else inside
+        if found.any():
+            flags = flags if flags.size else np.zeros(flat.size, np.uint8)
+            flags[start : start + BLOCK] = found
     return flags
+
+
+def preserved_ranges(
+    dtype: np.dtype[Any], preserve: tuple[float, ...], reach: float, pointwise: bool
+) -> list[tuple[Any, Any, Any]]:
+    """Where the values lie that are to be kept bit for bit, for each value to preserve.
+
+    These are that value and all that could come back as it: a reader takes it for a mark, of
+    missing data for example. Two ends, which belong to the range, and how far an imaginary part
+    may be from 0; scalars of the dtype's own kind.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the array, in native byte order.
+    preserve : tuple of float
+        A value that the dtype does not have marks nothing.
+    reach : float
+        How far any value may move.
+    pointwise : bool
+        Whether that is a share of the value.
+    """
+    ranges: list[tuple[Any, Any, Any]] = []
+    if dtype.kind in "iu":
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+        whole = 0 if pointwise else int(reach)
+        for value in preserve:
+            if value == int(value) and least <= value <= most:
+                ends = max(int(value) - whole, least), min(int(value) + whole, most)
+                ranges.append((*map(dtype.type, ends), 0))
+        return ranges
+    real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+    for value in preserve:
+        with np.errstate(over="ignore"):
+            mark = real.type(value)
+        if np.isfinite(mark):
+            wide = float(mark)
+            far = reach * abs(wide) / (1 - reach) if pointwise else reach
+            low, high = (mark, mark) if far == 0 else (wide - far, wide + far)
+            aside = 0.0 if pointwise else reach
+            ranges.append((_beyond(low, real, -1), _beyond(high, real, 1), _beyond(aside, real, 1)))
+    return ranges
+
+
+def _beyond(end: Any, dtype: np.dtype[Any], way: int) -> Any:
+    """A number of the dtype that is not nearer than ``end``, which is rounded unless it is one."""
+    if isinstance(end, dtype.type) or end == 0:
+        return dtype.type(end)
+    with np.errstate(over="ignore"):
+        outer = dtype.type(math.nextafter(end, way * math.inf))
+        return np.nextafter(outer, dtype.type(way * math.inf))
 
 
 def _pair_flags(flat: NDArray[Any], forced: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from fzdask.codecs.kernels.cpu import outliers as cpu_outliers
 from fzdask.codecs.kernels.cpu import ranges as cpu_ranges
 from fzdask.codecs.kernels.cuda import huffman, lorenzo, outliers, quantize, ranges, scan
 from fzdask.codecs.kernels.cuda.sampling import Sample
+from fzdask.codecs.prepare import preserved_ranges
 from fzdask.codecs.stages.base import Form, Job
 from fzdask.codecs.stages.lorenzo import axes_geometry, folded_shape
 from fzdask.codecs.stages.quantize import LIMITS, Quantize
@@ -80,10 +81,14 @@ def test_preserved_values_are_flagged_and_no_others(device, dtype):
     if np.dtype(dtype).kind == "f":
         x[::7] *= -1  # -0.0 is preserved with 0.0
         x[5::50] = np.nan
-    for value in (0, 3):
-        flags = device.zeros(x.size, np.uint8)
-        ranges.preserve(device, device.upload(x), 1, value, flags)
-        assert np.array_equal(device.download(flags), x == value)
+    for reach in (0, 1.5):
+        for value in (0, 3):
+            (ends,) = preserved_ranges(x.dtype, (value,), reach, pointwise=False)
+            flags = device.zeros(x.size, np.uint8)
+            ranges.preserve(device, device.upload(x), 1, ends, flags)
+            wide = x.astype("f8")
+            far = int(reach) if x.dtype.kind in "iu" else reach
+            assert np.array_equal(device.download(flags), np.abs(wide - value) <= far)
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -92,10 +97,13 @@ def test_complex_values_are_flagged_in_pairs(device, dtype):
     x[1::4] = 0
     x[7::90] = np.inf
     z = x.view(f"c{2 * x.itemsize}")
-    flags = device.zeros(x.size, np.uint8)
-    ranges.preserve(device, device.upload(x), 2, 3, flags)
-    ranges.flag_pairs(device, device.upload(x), flags)
-    assert np.array_equal(device.download(flags), np.repeat((z == 3) | ~np.isfinite(z), 2))
+    for reach in (0, 1.5):
+        (ends,) = preserved_ranges(z.dtype, (3,), reach, pointwise=False)
+        flags = device.zeros(x.size, np.uint8)
+        ranges.preserve(device, device.upload(x), 2, ends, flags)
+        ranges.flag_pairs(device, device.upload(x), flags)
+        inside = (np.abs(z.real - 3) <= reach) & (np.abs(z.imag) <= reach)
+        assert np.array_equal(device.download(flags), np.repeat(inside | ~np.isfinite(z), 2))
 
 
 @pytest.mark.parametrize("size", SIZES)

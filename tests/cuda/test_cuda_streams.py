@@ -91,6 +91,22 @@ def test_other_pipelines_encode_to_the_cpus_bytes_and_decode(device, pipeline):
         assert same(to_host(device, decode_device(expected, device)), fzdask.decompress(expected))
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "i2", "u8"])
+@pytest.mark.parametrize("bound", [{"abs": 2.5}, {"rel": 0.03}, {"pw_rel": 0.01}])
+def test_values_that_could_come_back_as_a_preserved_one_are_kept_like_on_the_cpu(
+    device, dtype, bound
+):
+    walk = np.cumsum(np.random.default_rng(5).standard_normal(900)) + 40
+    x = walk.astype(dtype)
+    x[::90] = 40
+    options = {**bound, "preserve": (40, 3.25)}
+    expected = fzdask.compress(x, **options)
+    config = CodecConfig.from_mapping(options)
+    assert encode_device(to_device(device, x), config, device) == expected
+    decoded = to_host(device, decode_device(expected, device))
+    assert np.array_equal(decoded == 40, x == 40)
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
 @pytest.mark.parametrize("pw_rel", [1e-1, 1e-3, 1e-7])
 def test_logarithms_are_those_of_the_cpu(device, dtype, pw_rel):

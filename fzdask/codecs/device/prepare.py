@@ -9,7 +9,7 @@ import numpy as np
 from fzdask.codecs.config import CodecConfig
 from fzdask.codecs.kernels.cuda import ranges
 from fzdask.codecs.kernels.cuda.device import Device
-from fzdask.codecs.prepare import Prepared, flat_form, numeric_form, resolve_bound
+from fzdask.codecs.prepare import Prepared, known_form, preserved_ranges, resolve_bound
 from fzdask.codecs.stages.base import Job
 
 __all__ = ["flatten", "prepare_on_device"]
@@ -25,36 +25,33 @@ def prepare_on_device(device: Device, array: Any, order: str, config: CodecConfi
 
     Halves stay halves: the kernels widen them as they go.
     """
-    form = numeric_form(flat_form(array.dtype, array.shape, order))
+    form, fixed = known_form(array.dtype, array.shape, order, config)
     flat = flatten(device, array, order).view(form.dtype)
-    parts = 2 if array.dtype.kind == "c" else 1
-    forced = _flags(device, flat, parts, config.preserve)
+    reach = fixed[1] if fixed else 0.0
+    forced = _forced(device, flat, array.dtype, config, reach)
     low, high = ranges.finite_range(device, flat, forced)
-    bounded, resolved = resolve_bound(form, array.dtype, low, high, config)
+    bounded, resolved = fixed or resolve_bound(form, array.dtype, low, high, config)
     if bounded is None:
         return Prepared(flat, form, None, resolved, low, high)
+    if config.preserve and reach != resolved:
+        forced = _forced(device, flat, array.dtype, config, resolved)
     magnitude = float(max(abs(low), abs(high)))
     job = Job(forced, flat.view(f"u{form.dtype.itemsize}"), magnitude, order)
     return Prepared(flat, bounded, job, resolved, low, high)
 
 
-def _flags(device: Device, flat: Any, parts: int, preserve: tuple[float, ...]) -> Any:
+def _forced(
+    device: Device, flat: Any, dtype: np.dtype[Any], config: CodecConfig, reach: float
+) -> Any:
     """Flags of values to keep bit for bit; empty where there can be none."""
-    values = [v for v in preserve if _has_value(flat.dtype, v)]
-    if not values and parts == 1:
+    parts = 2 if dtype.kind == "c" else 1
+    pointwise = config.bound[0] == "pw_rel"
+    found = preserved_ranges(dtype, config.preserve, reach, pointwise)
+    if not found and parts == 1:
         return device.empty(0, np.uint8)
     flags = device.zeros(flat.size, np.uint8)
-    for value in values:
-        # 1e300 is no float32, and then equals nothing finite.
-        with np.errstate(over="ignore"):
-            ranges.preserve(device, flat, parts, value, flags)
+    for ends in found:
+        ranges.preserve(device, flat, parts, ends, flags)
     if parts == 2:
         ranges.flag_pairs(device, flat, flags)
     return flags
-
-
-def _has_value(dtype: Any, value: float) -> bool:
-    if dtype.kind == "f":
-        return True
-    info = np.iinfo(dtype)
-    return value == int(value) and info.min <= value <= info.max

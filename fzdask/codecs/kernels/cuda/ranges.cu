@@ -86,17 +86,23 @@ INTEGER_RANGE(u2, u16, i64, -I64_MAX - 1, I64_MAX)
 INTEGER_RANGE(u4, u32, i64, -I64_MAX - 1, I64_MAX)
 INTEGER_RANGE(u8, u64, u64, 0ull, ~0ull)
 
-__device__ inline bool same(half_bits a, half_bits b) { return widen(a) == widen(b); }
-template <class T> __device__ bool same(T a, T b) { return a == b; }
+__device__ inline bool inside(double x, double low, double high) { return low <= x && x <= high; }
+__device__ inline bool inside(float x, float low, float high) { return low <= x && x <= high; }
+__device__ inline bool inside(half_bits x, half_bits low, half_bits high) {
+  return inside(widen(x), widen(low), widen(high));
+}
+// Integers of either sign travel as unsigned ones.
+template <class T> __device__ bool inside(T x, T low, T high) {
+  return static_cast<T>(x - low) <= static_cast<T>(high - low);
+}
 
-// Flag what equals a value (0.0 and -0.0 are equal). `parts` is 2 for complex numbers, of which
-// the imaginary part is to be 0, and both parts are then flagged.
+// Flag what lies between two values, or is one of them (0.0 and -0.0 are equal). `parts` is 2 for
+// complex numbers: the imaginary part is to lie between two others, and both parts are flagged.
 template <class T>
-__device__ void preserve(const T *x, u64 n, u32 parts, T value, T zero, u8 *flags) {
+__device__ void preserve(const T *x, u64 n, u32 parts, T low, T high, T below, T above, u8 *flags) {
   u64 i = (static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x) * parts;
   if (i >= n) return;
-  bool equal = same(x[i], value) && (parts == 1 || same(x[i + 1], zero));
-  if (equal)
+  if (inside(x[i], low, high) && (parts == 1 || inside(x[i + 1], below, above)))
     for (u32 k = 0; k < parts; k++) flags[i + k] = 1;
 }
 
@@ -110,8 +116,9 @@ template <class T> __device__ void flag_pairs(const T *x, u64 n, u8 *flags) {
 }
 
 #define PRESERVE(t, T)                                                                           \
-  KERNEL preserve_##t(const T *x, u64 n, u32 parts, T value, T zero, u8 *flags) {                \
-    preserve(x, n, parts, value, zero, flags);                                                   \
+  KERNEL preserve_##t(const T *x, u64 n, u32 parts, T low, T high, T below, T above,             \
+                      u8 *flags) {                                                               \
+    preserve(x, n, parts, low, high, below, above, flags);                                       \
   }                                                                                              \
   EXPORT(preserve_##t)
 #define PAIRS(t, T)                                                                              \

@@ -32,17 +32,21 @@ def finite_range(device: Device, x: Any, forced: Any) -> tuple[Any, Any]:
     return (low, high) if low <= high else (0, 0)
 
 
-def preserve(device: Device, x: Any, parts: int, value: Any, flags: Any) -> None:
-    """Flag what equals a value; with two parts, complex numbers of which it is the real part."""
+def preserve(device: Device, x: Any, parts: int, ends: tuple[Any, Any, Any], flags: Any) -> None:
+    """Flag what lies in a range of those that `fzdask.codecs.prepare.preserved_ranges` gives.
+
+    With two parts it is one of complex numbers.
+    """
     dtype = np.dtype(x.dtype)
     # Integers of one width have one kernel; halves travel as the bits that they are.
     name, bits = (suffix(dtype), dtype) if dtype.kind == "f" else (f"i{dtype.itemsize}", None)
     if dtype == np.float16 or bits is None:
         bits = np.dtype(f"u{dtype.itemsize}")
-    scalar = np.asarray(value, dtype).reshape(1).view(bits)[0]
+    low, high, aside = ends
+    scalars = np.array([low, high, -aside, aside], dtype).view(bits)
     device.launch(
         "ranges", f"preserve_{name}", blocks(x.size // parts), BLOCK,
-        x, np.uint64(x.size), np.uint32(parts), scalar, bits.type(0), flags,
+        x, np.uint64(x.size), np.uint32(parts), *scalars, flags,
     )  # fmt: skip
 
 

@@ -66,6 +66,18 @@ def _gather_unit(typingctx, z, start, mode, out):
     return step(build, types.int64, types.int64, types.int64, types.int64, types.int64)
 
 
+@intrinsic
+def _differs(typingctx, z, mode):
+    """Whether any of 32 values is not ``mode``."""
+
+    def build(b, z, mode):
+        v = load(b, z, I16, UNIT)
+        others = flags(b, b.icmp_unsigned("!=", v, splat(b, b.trunc(mode, I16), UNIT)))
+        return b.icmp_unsigned("!=", others, I64(0))
+
+    return step(build, types.boolean, types.int64, types.int64)
+
+
 _GATHERS = has("avx512f")
 
 
@@ -78,7 +90,8 @@ def _gather(part, mode, entries):
     if _GATHERS:
         source, target = part.ctypes.data, entries.ctypes.data
         while i + UNIT <= m:
-            many += _gather_unit(source + 2 * i, i, mode, target + 4 * many)
+            if _differs(source + 2 * i, mode):
+                many += _gather_unit(source + 2 * i, i, mode, target + 4 * many)
             i += UNIT
     while i < m:
         others = flags_differing(part, i, m, mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 import time
@@ -26,6 +27,10 @@ __all__ = ["PARTIAL", "Keys", "RateLimitedStore", "Signature", "innermost", "ope
 
 OVERSLEPT = 1e-3
 """Seconds by which a sleep may take too long."""
+
+READS = 5
+"""Times that a file is read. On NFS one that another machine replaces while it is read becomes
+stale (ESTALE); the next time the new one is found."""
 
 PARTIAL = ".partial"
 """How the names of temporary files end, here as in Zarr's own `LocalStore`."""
@@ -146,10 +151,7 @@ class Keys:
     def get(self, key: str) -> bytes | None:
         """The value of a key, or None."""
         if self._root is not None:
-            try:
-                return (self._root / key).read_bytes()
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                return None
+            return _read_file(self._root / key)
         if self._get_now is not None:
             found = self._get_now(key, prototype=default_buffer_prototype())
         else:
@@ -296,6 +298,20 @@ class RateLimitedStore(WrapperStore[Store]):
             begin = self._free if now - self._free < OVERSLEPT else now
             self._free = begin + self.latency + nbytes / self.bandwidth
             return self._free
+
+
+def _read_file(path: Path) -> bytes | None:
+    """Content of a file that another process may replace meanwhile; None if there is none."""
+    left = READS
+    while True:
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            left -= 1
+            if error.errno != errno.ESTALE or not left:
+                raise
 
 
 def _existing(folder: Path) -> Path:

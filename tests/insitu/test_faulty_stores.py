@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gzip
 import os
@@ -333,3 +334,25 @@ def test_a_store_that_hangs_is_waited_for_as_long_as_the_caller_says() -> None:
     w.flush(PATIENCE)  # again: it was not given up
     assert w.visible_steps == {"step": [0]}
     w.close()
+
+
+def test_a_file_that_another_machine_replaces_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS calls the old one stale. A rank's count is read a hundred times a second."""
+    keys = Keys(LocalStore(tmp_path))
+    keys.set("count", b"2")
+    stale = [True, True]
+    read = Path.read_bytes
+
+    def replaced(path: Path) -> bytes:
+        if stale:
+            stale.pop()
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", replaced)
+    assert keys.get("count") == b"2"
+    stale += 10 * [True]
+    with pytest.raises(OSError, match="Stale"):
+        keys.get("count")

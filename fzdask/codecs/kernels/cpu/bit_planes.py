@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from llvmlite import binding, ir
 from numba import types
-from numba.core import config
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.vectors import (
@@ -26,6 +26,8 @@ from fzdask.codecs.kernels.cpu.vectors import (
     join,
     load,
     pick,
+    running,
+    running_sums,
     same,
     splat,
     step,
@@ -47,7 +49,16 @@ _EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000
 @lru_cache(maxsize=1)
 def _multiplies_matrices():
     """Whether the processor multiplies matrices of 8 x 8 bits, which transposes them at once."""
-    needed = ("gfni", "avx512bw")
+    return _has("gfni", "avx512bw")
+
+
+@lru_cache(maxsize=1)
+def _adds_products():
+    """Whether the processor adds four products of bytes to an integer at once."""
+    return _has("avx512vnni", "avx512bw")
+
+
+def _has(*needed):
     if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
         given = (config.CPU_FEATURES or "").split(",")
         return all(f"+{feature}" in given for feature in needed)
@@ -213,8 +224,68 @@ def pack_residuals_32(typingctx, a, out):
     return _pack(False, 4)
 
 
-def _unpack(zigzagged, levels):
-    def build(b, source, head, a):
+def _sum_bytes(b, t, total):
+    """Running sums of 64 signed bytes, on top of a total: by fours, then within each four."""
+    v = b.bitcast(t, ir.VectorType(I32, 16))
+
+    def add(sums, weights, v):
+        weights = values(I32, weights)
+        return call(b, "llvm.x86.avx512.vpdpbusd.512", v.type, sums, weights, v)
+
+    fours = add(zero(v), [0x01010101] * 16, v)
+    sums = running(b, fours)
+    before = b.add(b.sub(sums, fours), splat(b, total, 16))
+    parts = []
+    for k in range(0, 16, 4):
+        lanes = [k + j // 4 for j in range(16)]
+        weights = [0x01010101 >> (8 * (3 - j % 4)) for j in range(16)]
+        parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
+    return join(b, parts), b.add(total, b.extract_element(sums, I32(15)))
+
+
+# Matrices of 64 bits in the order in which bytes of two vectors, paired within 16 bytes each, are
+# those of consecutive values.
+_APART = [8 * (k // 2 + 4 * (k % 2)) + j for k in range(8) for j in range(8)]
+
+
+def _sum_words(b, low, high, total):
+    """Running sums of 64 signed integers of 16 bits, given zigzagged and as bytes ``_APART``."""
+    word = ir.VectorType(I16, 32)
+    ones = [0x00010001] * 16
+
+    def add(sums, weights, v):
+        return call(b, "llvm.x86.avx512.vpdpwssd.512", v.type, sums, values(I32, weights), v)
+
+    parts = []
+    total = splat(b, total, 16)
+    for half in (0, 8):
+        pairs = [half + 16 * k + j // 2 + 64 * (j % 2) for k in range(4) for j in range(16)]
+        z = b.bitcast(pick(b, low, high, pairs), word)
+        one = same(I16, 1, 32)
+        v = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
+        v = b.bitcast(v, total.type)
+        twos = add(zero(v), ones, v)
+        sums = running(b, twos)
+        before = b.add(b.sub(sums, twos), total)
+        for k in (0, 8):
+            lanes = [k + j // 2 for j in range(16)]
+            weights = [0x00010001 if j % 2 else 1 for j in range(16)]
+            parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
+        total = b.add(total, pick(b, sums, sums, [15] * 16))
+    return join(b, parts), b.extract_element(total, I32(0))
+
+
+def _unpack(zigzagged, levels, summed=False):
+    def put(b, a, v, at, total):
+        if not summed:
+            store(b, a, v)
+            return at
+        sums, total = running_sums(b, v, total)
+        store(b, a, sums)
+        return cgutils.pack_array(b, [at, b.sext(total, I64)])
+
+    def build(b, source, head, a, total=None):
+        total = b.trunc(total, I32) if summed else None
         at = I64(0)
         lanes = [[] for _ in range(levels)]
         for k in range(4):
@@ -229,6 +300,13 @@ def _unpack(zigzagged, levels):
                 lanes[level].append(b.select(mine, words, zero(words)))
             at = b.add(at, b.shl(w, I64(1)))
         whole = ir.VectorType(I32, UNIT)
+        if summed and levels == 2 and _adds_products():
+            parts = [b.bitcast(join(b, words), ir.VectorType(I8, UNIT)) for words in lanes]
+            order = _rows([_UNPAIR[j] for j in _APART])
+            parts = [_transpose(b, pick(b, p, p, order)) for p in parts]
+            sums, total = _sum_words(b, *parts, total)
+            store(b, a, sums)
+            return cgutils.pack_array(b, [at, b.sext(total, I64)])
         z = None
         for level in range(levels):
             p = b.bitcast(join(b, lanes[level]), ir.VectorType(I8, UNIT))
@@ -236,17 +314,20 @@ def _unpack(zigzagged, levels):
             if levels == 1 and not zigzagged:  # cheaper in bytes
                 one = same(I8, 1, UNIT)
                 t = b.xor(b.lshr(t, one), b.sub(zero(t), b.and_(t, one)))
-                store(b, a, b.sext(t, whole))
-                return at
+                if summed and _adds_products():
+                    sums, total = _sum_bytes(b, t, total)
+                    store(b, a, sums)
+                    return cgutils.pack_array(b, [at, b.sext(total, I64)])
+                return put(b, a, b.sext(t, whole), at, total)
             t = b.zext(t, whole)
             z = t if z is None else b.or_(z, b.shl(t, same(I32, 8 * level, UNIT)))
         if not zigzagged:
             one = same(I32, 1, UNIT)
             z = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
-        store(b, a, z)
-        return at
+        return put(b, a, z, at, total)
 
-    return step(build, types.int64, types.int64, types.int64, types.int64)
+    words = [types.int64] * (4 if summed else 3)
+    return step(build, types.UniTuple(types.int64, 2) if summed else types.int64, *words)
 
 
 @intrinsic
@@ -283,3 +364,35 @@ def unpack_residuals_16(typingctx, source, head, a):
 def unpack_residuals_32(typingctx, source, head, a):
     """64 residuals; returns the bytes that they took."""
     return _unpack(False, 4)
+
+
+@intrinsic
+def unpack_sums_8(typingctx, source, head, a, total):
+    """Running sums of 64 residuals whose widths are at most 8, on top of a total.
+
+    Returns the bytes that they took, and the last sum.
+    """
+    return _unpack(False, 1, summed=True)
+
+
+@intrinsic
+def unpack_sums_16(typingctx, source, head, a, total):
+    """The same of widths up to 16."""
+    return _unpack(False, 2, summed=True)
+
+
+@intrinsic
+def unpack_sums_32(typingctx, source, head, a, total):
+    """The same of any width."""
+    return _unpack(False, 4, summed=True)
+
+
+@intrinsic
+def fetch_room(typingctx, place, size):
+    """Ask for the room of 64 values of 4 or 8 bytes."""
+
+    def build(b, place, size):
+        for at in range(0, 256, LINE):
+            fetch(b, b.add(place, I64(at)), 2)
+
+    return step(build, types.void, types.int64, types.int64)

@@ -48,7 +48,7 @@ def pack_units(a, count, zigzagged, out, at, heads, used, present, first):
 
 
 @njit(nogil=True, cache=True)
-def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a):
+def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, room=0, size=0):
     """Undo :func:`pack_units`.
 
     ``planes``: the address of the planes; the place from which on they are read elsewhere,
@@ -68,6 +68,10 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a):
             head = np.int64(heads[used])
             used += 1
         unit = a + np.int64(4 * UNIT * k)
+        if size:
+            bit_planes.fetch_room(room + 64 * size * k, size)
+            if size == 8:
+                bit_planes.fetch_room(room + 64 * size * k + 256, size)
         high = head & 0x8888
         if ((head & 0x7777) + 0x7777) & high == 0:
             if zigzagged:
@@ -84,6 +88,37 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a):
                 at += bit_planes.unpack_codes_32(source + at, head, unit)
             else:
                 at += bit_planes.unpack_residuals_32(source + at, head, unit)
+    return at, used
+
+
+@njit(nogil=True, cache=True)
+def unpack_sums(planes, at, heads, used, present, first, count, a, total, room, size):
+    """As :func:`unpack_units` of residuals, but their running sums, on top of a total.
+
+    Room of ``size`` bytes a value is fetched that will be written next.
+    """
+    for k in range(count):
+        source = planes[0]
+        if at >= planes[1]:
+            if at > planes[3]:
+                return np.int64(-1), used
+            source = planes[2]
+        place = first + k
+        head = np.int64(0)
+        if (present[place >> 3] >> (place & 7)) & 1:
+            head = np.int64(heads[used])
+            used += 1
+        unit = a + np.int64(4 * UNIT * k)
+        for line in range(0, UNIT * size, 64 * 4):
+            bit_planes.fetch_room(room + UNIT * size * k + line, size)
+        high = head & 0x8888
+        if ((head & 0x7777) + 0x7777) & high == 0:
+            some, total = bit_planes.unpack_sums_8(source + at, head, unit, total)
+        elif (head << 1) & (head << 2) & high == 0:
+            some, total = bit_planes.unpack_sums_16(source + at, head, unit, total)
+        else:
+            some, total = bit_planes.unpack_sums_32(source + at, head, unit, total)
+        at += some
     return at, used
 
 

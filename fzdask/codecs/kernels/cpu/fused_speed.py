@@ -11,11 +11,13 @@ from fzdask.codecs.kernels.cpu.bit_planes import UNIT
 from fzdask.codecs.kernels.cpu.fixed_length import (
     SLACK,
     pack_units,
+    unpack_sums,
     unpack_units,
     with_slack,
 )
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
+from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 from fzdask.jit import njit
 
@@ -82,20 +84,27 @@ def decode(
     rest = np.zeros(TILE + LANES, out.dtype)
     at = np.int64(0)
     used = np.int64(0)
+    summed = tile_differences.sums_first(plan)
     for pos in range(0, n, TILE):
         m = min(TILE, n - pos)
         units = (m + UNIT - 1) // UNIT
-        at, used = unpack_units(
-            planes, at, heads, used, present, pos // UNIT, units, False,
-            tiles.ctypes.data + 4 * HALO,
-        )  # fmt: skip
+        a, room = tiles.ctypes.data + 4 * HALO, out.ctypes.data + out.itemsize * pos
+        if summed:
+            total = np.int64(lasts[-1, WINDOW - 1]) if pos else np.int64(0)
+            at, used = unpack_sums(
+                planes, at, heads, used, present, pos // UNIT, units, a, total, room, out.itemsize
+            )
+        else:
+            at, used = unpack_units(
+                planes, at, heads, used, present, pos // UNIT, units, False, a, room, out.itemsize
+            )
         if at < 0:
             return at
         last = n - pos < TILE + LANES
         target = rest.ctypes.data if last else out.ctypes.data + out.itemsize * pos
         tile_differences.inverse(
             tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m, target,
-            out.itemsize == 8, cell,
+            out.itemsize == 8, cell, summed, n,
         )  # fmt: skip
         if last:
             for i in range(m):

@@ -48,8 +48,8 @@ def _lattice_tile(
         count += 1
     if count or forced.size:
         take_outliers(
-            x, bits, minus_zero, forced, inv, step, bound, limit, lost, q, flags, state, runs,
-            values,
+            np.int64(x.ctypes.data), x, bits, minus_zero, forced, inv, step, bound, limit, lost, q,
+            flags, state, runs, values,
         )  # fmt: skip
     else:
         collect(0, flags, bits, q, state, runs, values)

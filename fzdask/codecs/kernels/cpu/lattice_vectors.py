@@ -22,6 +22,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I64,
     LINE,
     call,
+    copy_bytes,
     fetch,
     flags,
     load,
@@ -245,39 +246,57 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
 
 @njit(nogil=True, cache=True)
 def take_outliers(
-    x, bits, minus_zero, forced, inv, cell, bound, limit, lost, q, exact, state, runs, values
+    place, x, bits, minus_zero, forced, inv, cell, bound, limit, lost, q, exact, state, runs,
+    values,
 ):  # fmt: skip
     """Outliers of a tile, by the exact rule where the vectors do not know them all.
 
-    ``state[OVER]`` becomes 1 if a finite value that is not forced is beyond the limit.
+    The values are at an address; those looked at are copied to ``x``, of which ``bits`` is a
+    view. ``state[OVER]`` becomes 1 if a finite value that is not forced is beyond the limit.
     """
     m = x.size
     groups = (m + LANES - 1) // LANES
-    count = 0
     if forced.size:
+        _copy(place, x, 0, m)
         count, over = flag_outliers(
             x, bits, minus_zero, forced, inv, cell, bound, limit, q, exact
         )  # fmt: skip
         state[OVER] |= over
-        groups = 0
+        collect(count, exact, bits, q, state, runs, values)
+        return
     g = 0
     while g < groups:
         start = g * LANES
-        if lost[g] == UNSURE:
+        count = 0
+        if lost[g] == 0:
+            while g < groups and lost[g] == 0:
+                g += 1
+            end = min(g * LANES, m)
+        elif lost[g] == UNSURE:
             while g < groups and lost[g] == UNSURE:
                 g += 1
             end = min(g * LANES, m)
-            some, over = flag_outliers(
+            _copy(place, x, start, end)
+            count, over = flag_outliers(
                 x[start:end], bits[start:end], minus_zero, forced, inv, cell, bound, limit,
                 q[start:end], exact[start:end],
             )  # fmt: skip
-            count += some
             state[OVER] |= over
         else:
-            word = np.uint32(lost[g])
-            for j in range(LANES):
+            g += 1
+            end = min(g * LANES, m)
+            _copy(place, x, start, end)
+            word = np.uint32(lost[g - 1])
+            for j in range(end - start):
                 flag = (word >> np.uint32(j)) & np.uint32(1)
                 exact[start + j] = np.uint8(flag)
                 count += np.int64(flag)
-            g += 1
-    collect(count, exact, bits, q, state, runs, values)
+        collect(count, exact[start:end], bits[start:end], q[start:end], state, runs, values)
+
+
+@njit(nogil=True, cache=True)
+def _copy(place, x, start, end):
+    """Values at an address to an array, unless they are those of the array."""
+    if place != x.ctypes.data:
+        at = x.itemsize * start
+        copy_bytes(place + at, x.ctypes.data + at, x.itemsize * (end - start))

@@ -45,10 +45,8 @@ def residual_of(
     )  # fmt: skip
     here = tiles[0, HALO : HALO + m]
     if count or forced.size:
-        if m == TILE:
-            vectors.copy_bytes(x, part.ctypes.data, size * m)
         lattice_vectors.take_outliers(
-            part[:m], bits[:m], minus_zero, forced[pos : pos + m], inv, cell, bound, limit, lost,
+            x, part[:m], bits[:m], minus_zero, forced[pos : pos + m], inv, cell, bound, limit, lost,
             here, exact, state, runs, values,
         )  # fmt: skip
     else:

@@ -4,33 +4,26 @@ Along an axis of long stride, the row before is in a ring, at the place where th
 then written. At the first row of an axis zeros are read instead: ``step`` is then 0, else 1.
 """
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fzdask.codecs.kernels.cpu.lattice_values import STEP, store_values
 from fzdask.codecs.kernels.cpu.vectors import (
     F32,
     F64,
     I32,
     I64,
-    LINE,
     below,
-    fetch,
-    join,
     load,
     pick,
     running,
+    running_sums,
     splat,
     step,
     store,
-    zero,
 )
 
-# Bytes ahead at which room for values is fetched into the second cache: a line is read before it
-# is written, and comes from memory where it was not used of late. A quarter of the time of arrays
-# of 8 MB; half or twice as far is alike, into the first cache it is lost.
-AHEAD = 8192
 _WHOLE, _PART = 64, 32  # lanes of a turn, and of a turn at the end of the stretch
 
 
@@ -91,67 +84,36 @@ def _forward(along, rows):
     return step(build, types.int32, *words[:3], types.int32, *words[3:])
 
 
-def _inverse(rows, element):
-    """Sums along ``rows`` axes of long stride, and the values of that lattice."""
+def _values(element):
+    """Values of a lattice, of which a number is taken off."""
     size = 4 if element is F32 else 8
 
-    def build(b, a, y, count, cell, *history):
+    def build(b, a, y, count, step, base):
+        step = cgutils.unpack_tuple(b, step)
+
         def body(lane, n, left):
-            for place in range(AHEAD, AHEAD + n * size, LINE):
-                fetch(b, b.add(_place(b, y, lane, size), I64(place)), 2)
-            v = load(b, _place(b, a, lane), I32, n)
-            for k in reversed(range(rows)):
-                read, write, moves = history[3 * k : 3 * k + 3]
-                v = b.add(v, load(b, _place(b, read, b.mul(lane, moves)), I32, n))
-                _keep(b, _place(b, write, lane), v, left)
-            x = b.fmul(b.sitofp(v, ir.VectorType(F64, n)), splat(b, cell, n))
-            if element is F32:
-                x = b.fptrunc(x, ir.VectorType(F32, n))
-            store(b, _place(b, y, lane, size), x)
+            v = b.sub(load(b, _place(b, a, lane), I32, n), splat(b, base, n))
+            store_values(b, [v], [_place(b, y, lane, size)], element, *step)
 
         _turns(b, count, body)
 
-    words = [types.int64] * (3 + 3 * rows)
-    return step(build, types.void, *words[:3], types.float64, *words[3:])
+    words = [types.int64] * 3
+    return step(build, types.void, *words, STEP, types.int32)
 
 
 @intrinsic
-def sum_row(typingctx, a, count, before):
-    """Running sums along a row, in place, that go on from ``before``; returns the last.
+def sum_flat(typingctx, a, units, before):
+    """Running sums of so many times 64 values, in place, that go on from ``before``."""
 
-    By itself, since together with what follows the chains of operations are too long for a
-    processor to keep several in flight.
-    """
-
-    def build(b, a, count, before):
+    def build(b, a, units, before):
         total = cgutils.alloca_once_value(b, before)
+        with cgutils.for_range(b, units) as loop:
+            place = _place(b, a, b.mul(loop.index, I64(_WHOLE)))
+            sums, last = running_sums(b, load(b, place, I32, _WHOLE), b.load(total))
+            b.store(last, total)
+            store(b, place, sums)
 
-        def body(lane, n, left):
-            place = _place(b, a, lane)
-            _keep(b, place, _sums(b, load(b, place, I32, n), total, left), left)
-
-        _turns(b, count, body)
-        return b.load(total)
-
-    return step(build, types.int32, types.int64, types.int64, types.int32)
-
-
-def _sums(b, v, total, left):
-    """Running sums that go on from ``total``, which becomes the last."""
-    n = v.type.count
-    before = b.load(total)
-    if left is not None:
-        v = b.select(below(b, left, n), v, zero(v))
-    parts = [running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
-    ends = [pick(b, p, p, [15] * 16) for p in parts]
-    sums = ends[0]
-    for k in range(1, len(parts)):  # apart from the total, so that no turn waits for another's
-        parts[k] = b.add(parts[k], sums)
-        sums = b.add(sums, ends[k])
-    b.store(b.add(before, b.extract_element(sums, I32(0))), total)
-    front = splat(b, before, 16)
-    parts = [b.add(p, front) for p in parts]
-    return join(b, parts)
+    return step(build, types.void, types.int64, types.int64, types.int32)
 
 
 def _sum_lag(lag):
@@ -230,36 +192,12 @@ def forward_row_2(typingctx, a, d, count, before, read1, write1, step1, read2, w
 
 
 @intrinsic
-def inverse_0_f4(typingctx, a, y, count, cell):
-    """Values of a lattice, float32."""
-    return _inverse(0, F32)
+def values_f4(typingctx, a, y, count, step, base):
+    """Values of a lattice, of which ``base`` is taken off first; float32."""
+    return _values(F32)
 
 
 @intrinsic
-def inverse_1_f4(typingctx, a, y, count, cell, read1, write1, step1):
-    """Undo :func:`forward_1`, on to values, float32."""
-    return _inverse(1, F32)
-
-
-@intrinsic
-def inverse_2_f4(typingctx, a, y, count, cell, read1, write1, step1, read2, write2, step2):
-    """Undo :func:`forward_2`, on to values, float32."""
-    return _inverse(2, F32)
-
-
-@intrinsic
-def inverse_0_f8(typingctx, a, y, count, cell):
-    """Values of a lattice, float64."""
-    return _inverse(0, F64)
-
-
-@intrinsic
-def inverse_1_f8(typingctx, a, y, count, cell, read1, write1, step1):
-    """Undo :func:`forward_1`, on to values, float64."""
-    return _inverse(1, F64)
-
-
-@intrinsic
-def inverse_2_f8(typingctx, a, y, count, cell, read1, write1, step1, read2, write2, step2):
-    """Undo :func:`forward_2`, on to values, float64."""
-    return _inverse(2, F64)
+def values_f8(typingctx, a, y, count, step, base):
+    """The same, float64."""
+    return _values(F64)

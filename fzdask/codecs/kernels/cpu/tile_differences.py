@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu import row_steps, vectors
+from fzdask.codecs.kernels.cpu import row_steps, tile_values, vectors
+from fzdask.codecs.kernels.cpu.lattice_values import KNOWN, compare
+from fzdask.codecs.kernels.cpu.row_windows import WINDOW
+from fzdask.codecs.kernels.cpu.tile_values import HALO
 from fzdask.jit import njit
 
 TILE = 8192  # values: what a tile costs by itself counts for more than that it is in the L1 cache
-HALO = 64  # lanes in front of a tile
 FAR = 16  # strides from here on have a ring; shorter ones would fill no vector
 ROOM = 64  # lanes past the end that a vector may touch
 # What goes from tile to tile: place in the row, the value before or the running sum, and for each
@@ -54,29 +56,36 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     if it is the second difference. The plan: length of a row; whether it is differenced; how many
     axes (at most two) go with it, and for each its stride, span, lead and where its ring is; then
     where other rings begin, how many more axes of long stride follow, how many of short stride,
-    and their numbers in that order.
+    and their numbers in that order. At its end for those two axes again, in rows: stride, span
+    and lead, and where the ring is, in which a row takes whole windows; and what is known of the
+    last step. Of the last values, one row more has the last sums of a tile.
     """
     seconds = [k > 0 and strides[k] == strides[k - 1] for k in range(len(strides))]
     leads = [int(s) * (1 + second) for s, second in zip(strides, seconds, strict=True)]
     near = [k for k, s in enumerate(strides) if s < FAR]
     far = [k for k, s in enumerate(strides) if s >= FAR]
-    along = bool(near) and strides[near[0]] == 1
+    along = bool(near) and strides[near[0]] == 1 and spans[near[0]] >= FAR
     row = int(spans[near[0]]) if along else int(strides[far[0]]) if far else _NEVER
     near = near[1:] if along else near
     plan = [row, along, min(len(far), 2)]
+    slot = -(-row // WINDOW) * WINDOW
+    padded = []
     rings = 0
     for k in (*far[:2], None, None)[:2]:
         if k is None:
             plan += [_NEVER, _NEVER, _NEVER, 0]
+            padded += [_NEVER, _NEVER, _NEVER, 0]
         else:
             plan += [int(strides[k]), int(spans[k]), leads[k], rings]
-            rings += int(strides[k]) + ROOM
+            padded += [int(strides[k]) // row, int(spans[k]) // row, leads[k] // row, rings]
+            rings += int(strides[k]) // row * slot + ROOM
     plan += [rings, len(far[2:]), len(near), *far[2:], *near]
+    plan += [*padded, *[0] * KNOWN]
     rings += sum(int(strides[k]) + ROOM for k in far[2:])
     return (
         aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
-        aligned(rings + HALO),  # the last stay zeros
-        np.zeros((max(len(strides), 1), HALO), np.int32),
+        aligned(rings + 3 * HALO),  # biases, what is not kept, zeros
+        np.zeros((len(strides) + 1, HALO), np.int32),
         np.array(leads, np.int64),
         np.array(plan, np.int64),
         np.zeros(STATE, np.int64),
@@ -246,56 +255,42 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def inverse(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, target, wide, cell):
+def sums_first(plan):
+    """Whether :func:`inverse` begins with running sums, which its caller may then take."""
+    return plan[1] != 0 and plan[12] == 0 and plan[13] == 0
+
+
+@njit(nogil=True, cache=True)
+def inverse(
+    tiles, rings, lasts, leads, plan, state, strides, spans, pos, m, target, wide, cell,
+    summed=False, total=1 << 18,
+):  # fmt: skip
     """Undo :func:`forward` of the residual in the first row, and write values at an address.
 
     Up to 31 values more than m are written, with anything.
     """
-    ring = np.int64(rings.ctypes.data)
-    nothing = ring + 4 * (rings.size - HALO)
-    second = ring + 4 * plan[10]
     a = tiles[0].ctypes.data + 4 * HALO
     for k in range(plan[13] - 1, -1, -1):
         axis = plan[14 + plan[12] + k]
         add_near(tiles[0], lasts[axis], strides[axis], spans[axis], leads[axis], pos, m)
-    extra = nothing
+    places = rings.size - 3 * HALO
+    extra = np.int64(rings.ctypes.data) + 4 * places
     for k in range(plan[12] - 1, -1, -1):
         axis = plan[14 + k]
         extra -= 4 * (strides[axis] + ROOM)
         add_rows(a, extra, strides[axis], spans[axis], leads[axis], pos, m)
-    if plan[1]:
-        length, at, last = plan[0], state[0], np.int32(state[1])
-        i = np.int64(0)
-        while i < m:
-            n = min(m - i, length - at)
-            before = last if at else np.int32(0)
-            at = at + n if at + n < length else np.int64(0)
-            last = row_steps.sum_row(a + 4 * i, n, before)
-            i += n
-        state[0], state[1] = at, last
-    rows = plan[2]
-    axes = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
-    walk = state[2], state[3], state[4], state[5]
-    i = np.int64(0)
-    while i < m:
-        n = min(m - i, axes[0] - walk[0])
-        r1, w1, s1, r2, w2, s2, walk = _histories(n, ring, second, nothing, axes, walk)
-        v = a + 4 * i
-        if wide:
-            y = target + 8 * i
-            if rows == 2:
-                row_steps.inverse_2_f8(v, y, n, cell, r1, w1, s1, r2, w2, s2)
-            elif rows == 1:
-                row_steps.inverse_1_f8(v, y, n, cell, r1, w1, s1)
-            else:
-                row_steps.inverse_0_f8(v, y, n, cell)
-        else:
-            y = target + 4 * i
-            if rows == 2:
-                row_steps.inverse_2_f4(v, y, n, cell, r1, w1, s1, r2, w2, s2)
-            elif rows == 1:
-                row_steps.inverse_1_f4(v, y, n, cell, r1, w1, s1)
-            else:
-                row_steps.inverse_0_f4(v, y, n, cell)
-        i += n
-    state[2], state[3], state[4], state[5] = walk
+    carry = lasts[-1]
+    step = compare(cell, m if pos else total, wide, plan[plan.size - KNOWN :])
+    if pos == 0:
+        carry[:] = 0
+        rings[places : places + HALO] = step[2]
+    if plan[1] and not summed:
+        row_steps.sum_flat(a, (m + 63) >> 6, carry[WINDOW - 1])
+    for j in range(WINDOW):
+        tiles[0, HALO - WINDOW + j] = carry[j]
+        carry[j] = tiles[0, HALO + m - WINDOW + j]
+    if plan[2]:
+        padded = plan[14 + plan[12] + plan[13] :]
+        tile_values.write_rows(tiles[0], rings, carry, plan, padded, state, m, target, wide, step)
+    else:
+        tile_values.write_flat(tiles[0], plan, state, m, target, wide, step)

@@ -86,6 +86,20 @@ def running(b, v, shift=1):
     return v
 
 
+def running_sums(b, v, before):
+    """Running sums of lanes of 32 bits that go on from ``before``, and the last of them."""
+    n = v.type.count
+    parts = [running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
+    ends = [pick(b, p, p, [15] * 16) for p in parts]
+    sums = ends[0]
+    for k in range(1, len(parts)):  # apart from ``before``, so that no turn waits for another's
+        parts[k] = b.add(parts[k], sums)
+        sums = b.add(sums, ends[k])
+    front = splat(b, before, 16)
+    last = b.add(before, b.extract_element(sums, I32(0)))
+    return join(b, [b.add(p, front) for p in parts]), last
+
+
 def below(b, k, n):
     """Flags of the lanes before the k-th."""
     return b.icmp_signed("<", constant(I32, range(n)), splat(b, b.trunc(k, I32), n))

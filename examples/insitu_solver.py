@@ -178,7 +178,7 @@ def picture(ds: xr.Dataset, writer: InSituWriter, path: str) -> None:
         axes[name].set_title(f"{name}, as stored", loc="left", fontsize=10)
         axes[name].set_axis_off()
     end = max(task.end for task in writer.tasks)
-    tasks = [t for t in writer.tasks if t.start > 0.9 * end]
+    tasks = [t for t in writer.tasks if t.end > 0.9 * end]
     plot_gantt(tasks, ax=axes["gantt"], title="the last tenth of the run", labels=False)
     axes["gantt"].set_xlim(0.9 * end, end)
     figure.savefig(path, dpi=120)

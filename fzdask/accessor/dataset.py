@@ -56,7 +56,8 @@ class DatasetAccessor:
         """Encodings for ``ds.to_zarr(encoding=...)``, with a codec for every data variable.
 
         Guarantees that every finite value of a field comes back within its bound, when it is
-        read with xarray; missing values stay missing and no other becomes so. ``rel`` and
+        read with xarray; missing values stay missing and no other becomes so, unless it equals
+        the fill value, which is missing with any codec. ``rel`` and
         ``psnr`` are resolved over the whole variable into one absolute bound, in one pass over
         all variables that need it, chunk by chunk where they are Dask arrays; NaN, infinities
         and fill values do not count.
@@ -80,7 +81,7 @@ class DatasetAccessor:
         lossless : bool or mapping, optional
             Every bit comes back.
         preserve : float, iterable of float or mapping, optional
-            Further values to keep bit for bit.
+            Further values to keep bit for bit, as which no other comes back.
         pipeline : str, Pipeline or mapping, optional
             Preset or pipeline of the variables with a bound.
         codebook : str or mapping, optional
@@ -96,7 +97,7 @@ class DatasetAccessor:
         ------
         ConfigError
             No bound, two bounds for all or for one variable, an unknown variable, a bound for
-            one that cannot lose precision, or a fill value that lies among the values.
+            one that cannot lose precision, or a fill value that is no real number.
 
         Examples
         --------
@@ -159,7 +160,7 @@ class DatasetAccessor:
         encoding : mapping, optional
             Further encodings by variable (``chunks``, ``shards``, ``_FillValue`` ...); they win
             over those that the variables have. A variable with ``compressors`` in it goes by
-            them, and not by a bound for all.
+            them, and not by a bound for all; its fill value is yours to list in ``preserve``.
         **to_zarr_kwargs
             ``mode``, ``region``, ``append_dim``, ``zarr_format``, ``consolidated``, ``compute``
             and whatever else ``Dataset.to_zarr`` takes. With ``compute=False`` ranges are
@@ -180,7 +181,8 @@ class DatasetAccessor:
         -----
         UserWarning
             ``rel`` or ``psnr`` is asked of a part of a stored variable, and the absolute bound
-            stored with it is wider than this part alone would have.
+            stored with it is wider than this part alone would have; or the codec of a stored
+            variable does not preserve its fill value.
         """
         from fzdask.accessor.writing import write
 

@@ -8,7 +8,6 @@ add a rounding error of its own and the codec would see packed integers instead 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fzdask.accessor.bounds import Asked, Bound, of_variable
-from fzdask.accessor.fields import FILLS, check_can_lose, field_names, is_packed, sentinels
-from fzdask.accessor.messages import check_names, warn
+from fzdask.accessor.fields import (
+    FILLS,
+    check_can_lose,
+    check_fills,
+    field_names,
+    is_packed,
+    sentinels,
+)
+from fzdask.accessor.messages import check_names
 from fzdask.accessor.ranges import Range, whole_ranges
 from fzdask.bounds import psnr_error, relative_bound
 from fzdask.codecs.config import CodecConfig
@@ -68,7 +74,6 @@ class _Plan:
     bound: Bound
     entry: dict[str, Any]
     fills: tuple[float, ...] = ()
-    plain: bool = True  # stored in the dtype it has in memory
 
 
 def plan_bounds(dataset: xr.Dataset, asked: Asked, who: str) -> dict[Hashable, Bound]:
@@ -134,8 +139,6 @@ def encodings(
     ranges = _ranges(dataset, plans, options)
     found = {}
     for name, plan in plans.items():
-        variable = dataset.variables[name]
-        _part_from_fills(variable, name, plan, ranges.get(name), user.get(name, {}), who)
         plan.entry["compressors"] = _codec(name, plan, ranges.get(name), options)
         found[name] = plan.entry
     return found
@@ -177,78 +180,22 @@ def _plan(
     entry.update(theirs)
     fills: tuple[float, ...] = ()
     if plain:
+        if bound[0] != "lossless":
+            check_fills(name, (entry, variable.attrs), who)
         both = (*sentinels(variable.dtype, entry), *sentinels(variable.dtype, variable.attrs))
         fills = tuple(dict.fromkeys(both))
-    return _Plan(bound, entry, fills, plain)
+    return _Plan(bound, entry, fills)
 
 
 def _ranges(
     dataset: xr.Dataset, plans: Mapping[Hashable, _Plan], options: Options
 ) -> dict[Hashable, Range]:
-    wanted = {}
-    for name, plan in plans.items():
-        variable = dataset.variables[name]
-        kind, value = plan.bound
-        near = any(not _out_of_reach(kind, value, fill, variable.dtype) for fill in plan.fills)
-        if kind in _RANGED or near:
-            wanted[name] = (variable, (*plan.fills, *options.preserved(name)))
+    wanted = {
+        name: (dataset.variables[name], (*plan.fills, *options.preserved(name)))
+        for name, plan in plans.items()
+        if plan.bound[0] in _RANGED
+    }
     return whole_ranges(wanted) if wanted else {}
-
-
-def _out_of_reach(kind: str, value: float, fill: float, dtype: np.dtype[Any]) -> bool:
-    """Whether no other number of this dtype is within the bound of a fill value.
-
-    So it is for 1e20 and the like: numbers there are further apart than a bound on real data.
-    """
-    if kind == "lossless" or value == 0:
-        return True
-    if kind != "abs":
-        return kind == "pw_rel" and fill == 0  # nothing but 0 comes back as 0
-    if dtype.kind in "iu":
-        return value < 1
-    real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
-    below = float(np.abs(np.nextafter(real.type(fill), real.type(0))))
-    return abs(fill) - below > value
-
-
-def _part_from_fills(
-    variable: xr.Variable,
-    name: Hashable,
-    plan: _Plan,
-    found: Range | None,
-    theirs: Mapping[str, Any],
-    who: str,
-) -> None:
-    """See to it that no value can come back as one that marks missing data.
-
-    Within a bound of 0.01, -998.995 may come back as -999, and would then be masked.
-    """
-    if found is None or not plan.fills:
-        return
-    low, high = found
-    kind, value = plan.bound
-    if kind == "lossless" or low > high:
-        return
-    if kind == "pw_rel":
-        below, above = low - value * abs(low), high + value * abs(high)
-    else:
-        reach = absolute(plan.bound, found)
-        below, above = low - reach, high + reach
-    hit = [fill for fill in plan.fills if below <= fill <= above]
-    if not hit:
-        return
-    what = (
-        f"{who}: variable {name!r} has values from {low:g} to {high:g}, and {hit[0]:g}, which "
-        f"marks missing data, is among them: within {kind}={value:g} a value could come back as "
-        "that."
-    )
-    given = any(key in theirs for key in FILLS)
-    if given or variable.dtype.kind not in "fc" or any(key in variable.attrs for key in FILLS):
-        raise ConfigError(f"{what} Choose a _FillValue outside, or keep the variable lossless.")
-    warn(f"{what} Missing data are stored as NaN instead.")
-    plan.entry.pop("missing_value", None)
-    plan.entry["_FillValue"] = variable.dtype.type(math.nan)
-    plan.fills = ()
 
 
 def absolute(bound: Bound, found: Range) -> float:

@@ -8,7 +8,7 @@ a cell boundary would shift every value in the cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FILLS", "check_can_lose", "field_names", "is_packed", "sentinels"]
+__all__ = ["FILLS", "check_can_lose", "check_fills", "field_names", "is_packed", "sentinels"]
 
 FILLS = ("_FillValue", "missing_value")
 # Attributes by which CF names helper variables.
@@ -84,6 +84,8 @@ def sentinels(dtype: np.dtype[Any], source: Mapping[str, Any]) -> tuple[float, .
         if value is None:
             continue
         listed = np.atleast_1d(np.asarray(value))
+        if listed.dtype.kind == "c":
+            listed = listed[listed.imag == 0].real
         if listed.dtype.kind not in "iuf":
             continue
         real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
@@ -100,6 +102,20 @@ def sentinels(dtype: np.dtype[Any], source: Mapping[str, Any]) -> tuple[float, .
             if math.isfinite(cast):
                 found.append(cast)
     return tuple(dict.fromkeys(found))
+
+
+def check_fills(name: Hashable, sources: Iterable[Mapping[str, Any]], who: str) -> None:
+    """Raise `ConfigError` for a fill value that a codec cannot preserve: one off the real axis."""
+    for source in sources:
+        for key in FILLS:
+            value = source.get(key)
+            parts = np.atleast_1d(np.asarray(value))
+            if parts.dtype.kind == "c" and (parts[np.isfinite(parts)].imag != 0).any():
+                raise ConfigError(
+                    f"{who}: variable {name!r} has {key}={value!r}, and a codec with a bound "
+                    "preserves real numbers only, so missing values would not stay missing. Choose "
+                    "a real one or NaN, or keep the variable lossless."
+                )
 
 
 def check_can_lose(dataset: xr.Dataset, name: Hashable, kind: str, who: str) -> None:

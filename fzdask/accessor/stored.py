@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fzdask.accessor.bounds import Bound
+from fzdask.accessor.fields import FILLS, sentinels
 from fzdask.codecs.config import BOUND_NAMES
 from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
 
@@ -26,11 +27,14 @@ class StoredArray:
         That of its FZCodec; None without one.
     packed : bool
         Whether CF attributes scale its numbers.
+    unpreserved : tuple of float
+        Fill values that its codec may change, and give other values.
     """
 
     array: Any
     bound: Bound | None
     packed: bool
+    unpreserved: tuple[float, ...] = ()
 
     @property
     def zarr_format(self) -> int:
@@ -57,26 +61,48 @@ def stored_arrays(
     except (FileNotFoundError, GroupNotFoundError):
         return {}
     return {
-        name: StoredArray(array, _array_bound(array), _is_packed(array))
+        name: StoredArray(array, bound_of(codecs), _is_packed(array), _unpreserved(array, codecs))
         for name, array in opened.arrays()
+        for codecs in (_codecs(array),)
     }
 
 
-def _array_bound(array: Any) -> Bound | None:
+def _codecs(array: Any) -> list[Any]:
     codecs = list(array.compressors)
     if array.metadata.zarr_format == 3:
         codecs.append(array.serializer)
-    return bound_of(codecs)
+    return codecs
+
+
+def _unpreserved(array: Any, codecs: list[Any]) -> tuple[float, ...]:
+    bound, dtype = bound_of(codecs), np.dtype(array.dtype)
+    if bound is None or bound[0] == "lossless" or dtype.kind not in "iufc":
+        return ()
+    if dtype.kind in "iu" and (bound[0] == "pw_rel" or (bound[0] == "abs" and bound[1] < 1)):
+        return ()  # such bounds leave integers exact
+    fills = {key: array.attrs[key] for key in FILLS if key in array.attrs}
+    if array.metadata.zarr_format == 2:
+        fills["_FillValue"] = array.fill_value  # which xarray masks in this format
+    elif "_FillValue" in fills:
+        from xarray.backends.zarr import FillValueCoder
+
+        fills["_FillValue"] = FillValueCoder.decode(fills["_FillValue"], dtype)
+    kept = sentinels(dtype, {"_FillValue": _first(codecs).preserve})
+    return tuple(fill for fill in sentinels(dtype, fills) if fill not in kept)
+
+
+def _first(codecs: Iterable[Any]) -> Any:
+    """The first codec of fzdask among some; None without one."""
+    return next((codec for codec in codecs if isinstance(codec, FZCodec | FZArrayCodec)), None)
 
 
 def bound_of(codecs: Iterable[Any]) -> Bound | None:
     """The bound of the first codec of fzdask among some."""
-    for codec in codecs:
-        if isinstance(codec, FZCodec | FZArrayCodec):
-            for kind in BOUND_NAMES:
-                value = getattr(codec, kind)
-                if value is not None and value is not False:
-                    return kind, float(value)
+    codec = _first(codecs)
+    for kind in BOUND_NAMES:
+        value = getattr(codec, kind, None)
+        if value is not None and value is not False:
+            return kind, float(value)
     return None
 
 

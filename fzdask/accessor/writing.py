@@ -48,6 +48,7 @@ def write(
             "fields or abs={'t': 0.01} for one. Without one, ds.to_zarr writes as it is."
         )
     _check_existing(dataset, asked, existing)
+    _warn_of_fills(dataset, existing)
     named = {name: bound for name, bound in asked.named.items() if name not in existing}
     encoding: dict[Hashable, Any] = {name: dict(entry) for name, entry in user.items()}
     encoding.update(encodings(new, Asked(named, asked.rest), options, WHO, user))
@@ -106,6 +107,19 @@ def _check_existing(
                 "the bound out, or write to a new store."
             )
     _warn_of_wider(dataset, {name: bounds[name] for name in loose}, loose)
+
+
+def _warn_of_fills(dataset: xr.Dataset, existing: Mapping[Hashable, StoredArray]) -> None:
+    """Say where the codec of a stored variable leaves masks to chance."""
+    for name in dataset.variables:
+        array = existing.get(name)
+        if array is not None and array.unpreserved:
+            warn(
+                f"{WHO}: variable {name!r} is in the store already, with a codec that does not "
+                f"preserve {array.unpreserved[0]:g}, which marks missing data there: missing "
+                "values may come back as numbers, and values within the bound of it as missing. "
+                "To be sure of both, write to a new store."
+            )
 
 
 def _warn_of_wider(

@@ -58,8 +58,8 @@ def compress(array: Any, **config: Any) -> bytes:
 
     ``|x - x'| <= bound`` holds for every finite value, decided on the value that
     :func:`decompress` returns; NaN payloads, infinities, -0.0 and preserved values come back bit
-    for bit. Up to 32 axes, a stream is at most 64 bytes longer than the array (plus the
-    description of a structured dtype).
+    for bit, and no other value comes back as a preserved one. Up to 32 axes, a stream is at most
+    64 bytes longer than the array (plus the description of a structured dtype).
 
     Parameters
     ----------

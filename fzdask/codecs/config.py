@@ -38,8 +38,10 @@ class CodecConfig:
     lossless : bool
         Every bit comes back.
     preserve : iterable of float
-        Values (fill values, sentinels) kept bit for bit and left out of ranges. NaN and
-        infinities always are, and need not be listed.
+        Values (fill values, sentinels) kept bit for bit and left out of ranges; no other value
+        comes back as one of them. Values within the bound of one are therefore kept exactly
+        too, which costs their size. NaN and infinities always are bit for bit, and need not be
+        listed.
     pipeline : str
         A preset name or a pipeline in text form.
     codebook : str

@@ -62,7 +62,9 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
     lossless : bool
         Every bit comes back.
     preserve : float or iterable of float
-        Sentinels such as a ``_FillValue``: kept bit for bit, and left out of ranges.
+        Sentinels such as a ``_FillValue``: kept bit for bit and left out of ranges, and no other
+        value comes back as one of them. Values within the bound of one are therefore kept
+        exactly too, which costs their size.
     pipeline : str
         A preset name or a pipeline in text form.
     codebook : str

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fzdask import ConfigError, FZCodec
+from fzdask import FZCodec
 
 
 def codec(dataset, name, **bound):
@@ -134,59 +134,6 @@ def test_masks_come_back_whatever_marks_them(ds, tmp_path, worst, fill, zarr_for
     assert 0 < worst(back.u, ds.u) <= bound
     if fill is not None:
         assert back.u.encoding["_FillValue"] == pytest.approx(fill, nan_ok=True)
-
-
-@pytest.mark.parametrize("bound", [{"abs": 0.3}, {"rel": 0.02}, {"psnr": 40}])
-def test_no_value_becomes_a_missing_one(tmp_path, worst, bound):
-    """A fill value among the values: within the bound of it, a value could come back as it."""
-    values = np.linspace(-3, 3, 1001, dtype="f4")
-    values[500] = np.nan
-    ds = xr.Dataset({"t": ("x", values)})
-    ds.t.encoding["_FillValue"] = np.float32(0)
-    with pytest.warns(
-        UserWarning, match=r"'t'.*0, which marks missing data.*stored as NaN"
-    ) as said:
-        ds.fz.to_zarr(tmp_path / "a.zarr", **bound)
-    assert said[0].filename == __file__
-    assert worst(xr.open_zarr(tmp_path / "a.zarr").t, ds.t) <= 0.3
-
-
-def test_with_nothing_in_reach_a_fill_value_stays(recwarn):
-    """Pointwise only 0 comes back as 0, and where there is no value none comes back."""
-    values = np.linspace(-3, 3, 1000, dtype="f4")
-    ds = xr.Dataset({"t": ("x", values), "empty": ("x", values * np.nan)})
-    for name in ds:
-        ds[name].encoding["_FillValue"] = np.float32(0)
-    assert codec(ds, "t", pw_rel={"t": 0.1}) == FZCodec(pw_rel=0.1, preserve=0)
-    assert codec(ds, "empty", abs={"empty": 0.1}) == FZCodec(abs=0.1, preserve=0)
-    assert not [w for w in recwarn if "marks missing" in str(w.message)]
-
-
-def test_a_fill_value_among_the_values_that_cannot_be_replaced_is_refused(ds, tmp_path):
-    raw = ds[["u"]].fillna(12.0)
-    raw.u.encoding = {}
-    raw.u.attrs["_FillValue"] = np.float32(11.9)
-    with pytest.raises(ConfigError, match=r"'u'.*11\.9, which marks.*Choose a _FillValue outside"):
-        raw.fz.encoding(abs=0.5)
-    assert codec(raw, "u", lossless=True) == FZCodec(lossless=True)
-    user = {"u": {"_FillValue": np.float32(11.9)}}
-    with pytest.raises(ConfigError, match=r"'u'.*11\.9, which marks"):
-        ds.fz.to_zarr(tmp_path / "a.zarr", abs=0.5, encoding=user)
-
-
-def test_a_distant_fill_value_needs_no_pass(ds):
-    """No float32 is within 0.01 of 1e20, so no value can come back as it."""
-    lazy = ds[["t"]].chunk(time=1)
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("values were read")
-
-    with dask.config.set(scheduler=refuse):
-        lazy.t.encoding["_FillValue"] = 1e20
-        lazy.fz.encoding(abs=0.01)
-        lazy.t.encoding["_FillValue"] = -999.0
-        with pytest.raises(AssertionError, match="values were read"):
-            lazy.fz.encoding(abs=0.01)
 
 
 def test_undecoded_data_keep_their_sentinels_bit_for_bit(tmp_path, worst):

@@ -40,6 +40,7 @@ UNIT = 64
 # Bytes ahead at which room for planes is fetched into the second cache: a line is read before it
 # is written, and comes from memory where it was not used of late.
 AHEAD = 4096
+ROOM = 256  # bytes that are fetched at once where values will be written
 # Two matrices of 8 x 8 bits, side by side: from planes of 8 bits each to planes of 16, and back.
 _PAIR = [16 * k + 8 * (j & 1) + (j >> 1) for k in range(4) for j in range(16)]
 _UNPAIR = [16 * k + 2 * (j & 7) + (j >> 3) for k in range(4) for j in range(16)]
@@ -388,11 +389,11 @@ def unpack_sums_32(typingctx, source, head, a, total):
 
 
 @intrinsic
-def fetch_room(typingctx, place, size):
-    """Ask for the room of 64 values of 4 or 8 bytes."""
+def fetch_room(typingctx, place):
+    """Ask for 256 bytes that will be written soon; there may be none."""
 
-    def build(b, place, size):
-        for at in range(0, 256, LINE):
+    def build(b, place):
+        for at in range(0, ROOM, LINE):
             fetch(b, b.add(place, I64(at)), 2)
 
-    return step(build, types.void, types.int64, types.int64)
+    return step(build, types.void, types.int64)

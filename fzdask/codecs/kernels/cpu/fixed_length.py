@@ -54,7 +54,8 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, r
     ``planes``: the address of the planes; the place from which on they are read elsewhere,
     since a vector could run over their end; the address that they have there; and their end.
     The bytes are -1 where a unit would begin behind that; they are otherwise those that the widths
-    ask for, which may be more than there are.
+    ask for, which may be more than there are. Room of ``size`` bytes a value, at another address,
+    is fetched for what is then made of these: spread like this, memory keeps up.
     """
     for k in range(count):
         source = planes[0]
@@ -68,10 +69,8 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, r
             head = np.int64(heads[used])
             used += 1
         unit = a + np.int64(4 * UNIT * k)
-        if size:
-            bit_planes.fetch_room(room + 64 * size * k, size)
-            if size == 8:
-                bit_planes.fetch_room(room + 64 * size * k + 256, size)
+        for line in range(0, UNIT * size, bit_planes.ROOM):
+            bit_planes.fetch_room(room + UNIT * size * k + line)
         high = head & 0x8888
         if ((head & 0x7777) + 0x7777) & high == 0:
             if zigzagged:
@@ -93,10 +92,7 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, r
 
 @njit(nogil=True, cache=True)
 def unpack_sums(planes, at, heads, used, present, first, count, a, total, room, size):
-    """As :func:`unpack_units` of residuals, but their running sums, on top of a total.
-
-    Room of ``size`` bytes a value is fetched that will be written next.
-    """
+    """As :func:`unpack_units` of residuals, but their running sums, on top of a total."""
     for k in range(count):
         source = planes[0]
         if at >= planes[1]:
@@ -109,8 +105,8 @@ def unpack_sums(planes, at, heads, used, present, first, count, a, total, room, 
             head = np.int64(heads[used])
             used += 1
         unit = a + np.int64(4 * UNIT * k)
-        for line in range(0, UNIT * size, 64 * 4):
-            bit_planes.fetch_room(room + UNIT * size * k + line, size)
+        for line in range(0, UNIT * size, bit_planes.ROOM):
+            bit_planes.fetch_room(room + UNIT * size * k + line)
         high = head & 0x8888
         if ((head & 0x7777) + 0x7777) & high == 0:
             some, total = bit_planes.unpack_sums_8(source + at, head, unit, total)

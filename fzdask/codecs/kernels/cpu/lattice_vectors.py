@@ -6,7 +6,7 @@ then looks closer.
 """
 
 import platform
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 from llvmlite import binding, ir
@@ -30,6 +30,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     splat,
     step,
     store,
+    zero,
 )
 from fzdask.jit import njit
 
@@ -40,12 +41,17 @@ LANES = 32
 _AHEAD = 8192
 _ALL = np.uint64(0xFFFFFFFF)
 UNSURE = np.uint64(1 << 32)  # more than any flags: the exact rule has to tell
-NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule knows
+_NEAR_LOG2 = 21
+NEAR_LATTICE = 2.0**_NEAR_LOG2  # |q| below which the cheap rule knows
 _ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
 LIMIT = 1 << 30  # |q| of a lattice of 32 bits is below
 _FIRST_BITS = 0x4338000000000000 - LIMIT + 1  # of _ROUND_64 and the least such q
 _ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
 _ROUND_32_BITS = 0x4B400000
+# The same for |t| < 2**21; the sum is then between 1.5 * 2**23, whose bits come next, and 2**24.
+_ROUND_NEAR = 1.75 * 2.0**23
+_ROUND_NEAR_BITS = 0x4B600000
+_NEAR_BITS = 0x4B400000
 _QUARTER_ULP = (
     1.0625 * 2.0**-24
 )  # more than the half unit, relative, that rounding to binary32 adds
@@ -163,6 +169,45 @@ def quantize_near(typingctx, x, q, high, low):
     return step(build, types.uint64, types.int64, types.int64, real, real)
 
 
+@intrinsic
+def quantize_all_near(typingctx, x, q, high, low):
+    """As :func:`quantize_near`; 1 if it has all flags, and what then is not so is 0.
+
+    What each comparison there says of a lane is here kept as a greatest or least value, or as
+    bits that are set; NaN are the greatest of non-negative floats as integers.
+    """
+
+    def build(b, x, q, high, low):
+        vector, whole = ir.VectorType(F32, 16), ir.VectorType(I32, 16)
+        fma, fabs = "llvm.fma.v16f32", "llvm.fabs.v16f32"
+        h, rest, shift = splat(b, high, 16), splat(b, low, 16), same(F32, _ROUND_NEAR, 16)
+        kept = []
+        for place in range(0, 4 * LANES, 64):
+            v = load(b, b.add(x, I64(place)), F32, 16)
+            t = call(b, fma, vector, v, h, shift)
+            bits = b.bitcast(t, whole)
+            store(b, b.add(q, I64(place)), b.sub(bits, same(I32, _ROUND_NEAR_BITS, 16)))
+            r = b.fsub(t, shift)
+            f = call(b, fma, vector, v, h, b.fneg(r))
+            f = call(b, fma, vector, v, rest, f)
+            size = call(b, fabs, vector, r)
+            away = size, same(F32, _QUARTER_ULP, 16), call(b, fabs, vector, f)
+            away = b.bitcast(call(b, fma, vector, *away), whole)
+            beyond = b.xor(bits, same(I32, _NEAR_BITS, 16))
+            kept.append((away, beyond, b.bitcast(v, whole)))
+        aways, beyonds, values = zip(*kept, strict=True)
+        away = reduce(lambda one, other: call(b, "llvm.umax.v16i32", whole, one, other), aways)
+        value = reduce(lambda one, other: call(b, "llvm.smin.v16i32", whole, one, other), values)
+        far = b.icmp_unsigned(">", away, b.bitcast(same(F32, _LEAST_HALF, 16), whole))
+        beyond = b.lshr(reduce(b.or_, beyonds), same(I32, _NEAR_LOG2 + 1, 16))
+        odd = b.or_(far, b.icmp_unsigned("!=", beyond, zero(beyond)))
+        odd = b.or_(odd, b.icmp_unsigned("==", value, same(I32, 1 << 31, 16)))
+        return b.zext(b.icmp_unsigned("==", flags(b, odd), I64(0)), I64)
+
+    real = types.float32
+    return step(build, types.int64, types.int64, types.int64, real, real)
+
+
 def _fetch(element):
     def build(b, x):
         for place in range(_AHEAD, _AHEAD + LANES * (4 if element is F32 else 8), LINE):
@@ -234,6 +279,9 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
         else:
             fetch_f4(x + 4 * i)
             if near:
+                if quantize_all_near(x + 4 * i, q + 4 * i, high, low):
+                    lost[g] = 0
+                    continue
                 got = quantize_near(x + 4 * i, q + 4 * i, high, low)
             if got != _ALL:
                 never = not_finite_f4(x + 4 * i)

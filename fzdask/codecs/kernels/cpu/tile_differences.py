@@ -22,7 +22,7 @@ TILE = 8192  # values: what a tile costs by itself counts for more than that it 
 FAR = 16  # strides from here on have a ring; shorter ones would fill no vector
 ROOM = 64  # lanes past the end that a vector may touch
 # What goes from tile to tile: place in the row, the value before or the running sum, and for each
-# of two axes the place in its ring and in its span.
+# of two axes the row in its ring and in its span.
 STATE = 6
 KEPT = 4  # sets of buffers that a thread keeps, if the rings of the last
 SMALL = 1 << 20  # are of no more bytes
@@ -54,11 +54,10 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
 
     The lead of an axis: values at the start of a span that are left as they are; twice as many
     if it is the second difference. The plan: length of a row; whether it is differenced; how many
-    axes (at most two) go with it, and for each its stride, span, lead and where its ring is; then
-    where other rings begin, how many more axes of long stride follow, how many of short stride,
-    and their numbers in that order. At its end for those two axes again, in rows: stride, span
-    and lead, and where the ring is, in which a row takes whole windows; and what is known of the
-    last step. Of the last values, one row more has the last sums of a tile.
+    axes (at most two) go with it, and for each, in rows, its stride, span and lead, and where its
+    ring is, in which a row takes whole windows; then where other rings begin, how many more axes
+    of long stride follow, how many of short stride, and their numbers in that order; and what is
+    known of the last step. Of the last values, one row more has the last sums of a tile.
     """
     seconds = [k > 0 and strides[k] == strides[k - 1] for k in range(len(strides))]
     leads = [int(s) * (1 + second) for s, second in zip(strides, seconds, strict=True)]
@@ -69,18 +68,14 @@ def new_buffers(strides: Any, spans: Any) -> tuple[NDArray[Any], ...]:
     near = near[1:] if along else near
     plan = [row, along, min(len(far), 2)]
     slot = -(-row // WINDOW) * WINDOW
-    padded = []
     rings = 0
     for k in (*far[:2], None, None)[:2]:
         if k is None:
             plan += [_NEVER, _NEVER, _NEVER, 0]
-            padded += [_NEVER, _NEVER, _NEVER, 0]
         else:
-            plan += [int(strides[k]), int(spans[k]), leads[k], rings]
-            padded += [int(strides[k]) // row, int(spans[k]) // row, leads[k] // row, rings]
+            plan += [int(strides[k]) // row, int(spans[k]) // row, leads[k] // row, rings]
             rings += int(strides[k]) // row * slot + ROOM
-    plan += [rings, len(far[2:]), len(near), *far[2:], *near]
-    plan += [*padded, *[0] * KNOWN]
+    plan += [rings, len(far[2:]), len(near), *far[2:], *near, *[0] * KNOWN]
     rings += sum(int(strides[k]) + ROOM for k in far[2:])
     return (
         aligned(2 * (HALO + TILE + ROOM)).reshape(2, HALO + TILE + ROOM),
@@ -184,43 +179,25 @@ def add_near(row, last, s, span, lead, pos, m):
 
 
 @njit(nogil=True, cache=True)
-def _histories(n, first, second, zeros, axes, walk):
-    """Where to read and write on two axes for the next n values, all of the same rows.
-
-    ``axes`` and ``walk``, where we are on them, are tuples, which stay in registers; the walk
-    after those values is given too.
-    """
-    s1, span1, lead1, s2, span2, lead2 = axes
-    p1, r1, p2, r2 = walk
-    write1, write2 = first + 4 * p1, second + 4 * p2
-    step1, step2 = np.int64(r1 >= lead1), np.int64(r2 >= lead2)
-    read1 = write1 if step1 else zeros
-    read2 = write2 if step2 else zeros
-    p1 = p1 + n if p1 + n < s1 else 0
-    r1 = r1 + n if r1 + n < span1 else 0
-    p2 = p2 + n if p2 + n < s2 else 0
-    r2 = r2 + n if r2 + n < span2 else 0
-    return read1, write1, step1, read2, write2, step2, (p1, r1, p2, r2)
-
-
-@njit(nogil=True, cache=True)
 def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
     """Difference the tile in the first row along every axis; which row the residual is in."""
     ring = np.int64(rings.ctypes.data)
     nothing = ring + 4 * (rings.size - HALO)
-    second = ring + 4 * plan[10]
     a = tiles[0].ctypes.data + 4 * HALO
     d = tiles[1].ctypes.data + 4 * HALO
     length, along, rows = plan[0], plan[1], plan[2]
-    axes = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
-    walk = state[2], state[3], state[4], state[5]
+    k1, span1, lead1, k2, span2, lead2 = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
+    ring1, ring2 = ring + 4 * plan[6], ring + 4 * plan[10]
+    slot = 4 * WINDOW * ((length + WINDOW - 1) // WINDOW)
     at, last = state[0], np.int32(state[1])
+    p1, q1, p2, q2 = state[2], state[3], state[4], state[5]
     i = np.int64(0)
     while i < m:
         n = min(m - i, length - at)
         before = last if at else np.int32(0)
-        at = at + n if at + n < length else np.int64(0)
-        r1, w1, s1, r2, w2, s2, walk = _histories(n, ring, second, nothing, axes, walk)
+        w1, w2 = ring1 + slot * p1 + 4 * at, ring2 + slot * p2 + 4 * at
+        s1, s2 = np.int64(q1 >= lead1), np.int64(q2 >= lead2)
+        r1, r2 = w1 if s1 else nothing, w2 if s2 else nothing
         v, o = a + 4 * i, d + 4 * i
         if along:
             if rows == 2:
@@ -236,8 +213,15 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
         else:
             row_steps.forward_0(v, o, n, before)
         i += n
+        at += n
+        if at == length:
+            at = np.int64(0)
+            p1 = p1 + 1 if p1 + 1 < k1 else np.int64(0)
+            q1 = q1 + 1 if q1 + 1 < span1 else np.int64(0)
+            p2 = p2 + 1 if p2 + 1 < k2 else np.int64(0)
+            q2 = q2 + 1 if q2 + 1 < span2 else np.int64(0)
     state[0], state[1] = at, last
-    state[2], state[3], state[4], state[5] = walk
+    state[2], state[3], state[4], state[5] = p1, q1, p2, q2
     extra = ring + 4 * plan[11]
     for k in range(plan[12]):
         axis = plan[14 + k]
@@ -290,7 +274,6 @@ def inverse(
         tiles[0, HALO - WINDOW + j] = carry[j]
         carry[j] = tiles[0, HALO + m - WINDOW + j]
     if plan[2]:
-        padded = plan[14 + plan[12] + plan[13] :]
-        tile_values.write_rows(tiles[0], rings, carry, plan, padded, state, m, target, wide, step)
+        tile_values.write_rows(tiles[0], rings, carry, plan, state, m, target, wide, step)
     else:
         tile_values.write_flat(tiles[0], plan, state, m, target, wide, step)

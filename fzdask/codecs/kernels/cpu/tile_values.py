@@ -65,17 +65,15 @@ def write_flat(tile, plan, state, m, target, wide, step):
 
 
 @njit(nogil=True, cache=True)
-def write_rows(tile, rings, carry, plan, padded, state, m, target, wide, step):
+def write_rows(tile, rings, carry, plan, state, m, target, wide, step):
     """Sums along one or two axes of long stride, and values of a tile, at an address.
 
-    ``padded``: for each axis its rows in the ring, in a span and in the lead, and where the ring
-    is. At the end of the rings are places of biases, of what is not kept, and of zeros.
+    At the end of the rings are places of biases, of what is not kept, and of zeros.
     """
     length, along, axes = plan[0], plan[1], plan[2]
-    k1, span1, lead1 = padded[0], padded[1], padded[2]
-    k2, span2, lead2 = padded[4], padded[5], padded[6]
+    k1, span1, lead1, k2, span2, lead2 = plan[3], plan[4], plan[5], plan[7], plan[8], plan[9]
     ring = np.int64(rings.ctypes.data)
-    ring1, ring2 = ring + 4 * padded[3], ring + 4 * padded[7]
+    ring1, ring2 = ring + 4 * plan[6], ring + 4 * plan[10]
     nothing = ring + 4 * (rings.size - HALO)
     dump = nothing - 4 * HALO
     biases = dump - 4 * HALO

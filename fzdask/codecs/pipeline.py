@@ -309,8 +309,9 @@ class Pipeline:
         chain = self.array_stages
         if not form.size * form.dtype.itemsize:
             raise FormatError("fzdask stream: stages for an array of no bytes; it is damaged.")
-        if any(entry.params for entry in stages[len(chain) :]):
-            raise FormatError("fzdask stream: parameters of a back end, which has none; damaged.")
+        for entry in stages[len(chain) :]:
+            if entry.params:
+                raise FormatError("fzdask stream: parameters of a back end, which has none.")
         params = [entry.params for entry in stages[: len(chain)]]
         forms = self._forms(0, form, params)
         data, sides = self._unwrap_all(form, entries, blobs)

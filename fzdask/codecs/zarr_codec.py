@@ -232,13 +232,12 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         ConfigError
             `out` does not fit the array.
         """
-        if type(buf) is bytes and out is None:
-            return api.decode(buf, self._decoding_codebook)
-        on_device = next((a for a in (out, buf) if arrays.is_device_array(a)), None)
-        if on_device is not None:
-            device = arrays.device_of(on_device)
-            return decode_device(buf, device, self._decoding_codebook, out)
-        if _is_array_or_buffer(buf):
+        on_host = type(buf) is bytes and (out is None or type(out) is np.ndarray)
+        for given in () if on_host else (out, buf):
+            if arrays.is_device_array(given):
+                device = arrays.device_of(given)
+                return decode_device(buf, device, self._decoding_codebook, out)
+        if on_host or _is_array_or_buffer(buf):
             if out is None:
                 return api.decode(buf, self._decoding_codebook)
             target = out if isinstance(out, np.ndarray) else np.asarray(memoryview(out))

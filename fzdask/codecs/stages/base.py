@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -35,13 +36,11 @@ class Form:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     bound: float = 0.0
+    size: int = field(init=False, repr=False, compare=False)
+    """Number of elements."""
 
-    @property
-    def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", math.prod(self.shape))
 
 
 @dataclass(slots=True)

@@ -79,12 +79,27 @@ def test_an_interrupt_within_a_write_loses_no_earlier_step(
 
 
 def test_an_interrupt_while_closing_waits_for_storing_ends_it() -> None:
-    """A store that hangs: the second interrupt drops the rest; what was visible stays."""
+    """A store that hangs: what is being stored is waited for, and what was visible stays.
+
+    In a process of its own: the signal is a real one, and handlers of others are none of ours.
+    """
+    program = "import test_interrupts; test_interrupts.interrupted_while_closing()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def interrupted_while_closing() -> None:
+    # A background job of a shell inherits that it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     store = Gated(MemoryStore())
     w = InSituWriter(store, RAW, windows="marked")
     w.write(0, {"t": values(0)})
-    main = threading.main_thread()
-    assert threading.current_thread() is main
 
     def interrupt() -> None:
         assert store.began.wait(PATIENCE)

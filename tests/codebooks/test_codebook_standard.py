@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import choices_spec
 import numpy as np
 import pytest
 
@@ -149,15 +148,6 @@ def test_what_an_own_book_is_likely_to_take(scale):
         book = Codebook.build(coded.counts, -1)
         bits = int(huffman.coded_bits(coded.counts, book.lengths)) + 8 * len(book.packed)
         assert 0.95 * bits <= choice.likely_bits(coded.counts) <= 1.02 * bits
-
-
-@pytest.mark.parametrize("scale", [0.05, 0.6, 9.0, 1e5])
-def test_estimates_equal_their_specification(scale):
-    for seed in range(4):
-        counts = laplacian(seed, scale).counts
-        listed = counts.tolist()
-        assert choice.likely_bits(counts) == choices_spec.likely_bits(listed)
-        assert choice.entropy_bits(counts) == choices_spec.entropy_bits(listed)
 
 
 def test_no_symbols_are_likely_to_take_hardly_anything():

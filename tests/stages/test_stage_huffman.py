@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from huffman_spec import raw_width, symbol_of, zigzag
 
-from fzdask.codecs.kernels.cpu import codebook, symbols
+from fzdask.codecs.kernels.cpu import choice, codebook, symbols
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.huffman import Huffman
+from fzdask.codecs.stages.symbols import Symbols
 
 NONE = np.zeros(0, np.uint8)
 
@@ -106,6 +107,16 @@ def test_runs_are_coded_where_the_specification_codes_them(share):
             got = assert_as_specified(data, group)
             mode = int.from_bytes(got.params[1:], "little") if len(got.params) > 1 else -1
             assert mode == choices_spec.run_symbol(data, group)
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.6, 9.0, 1e5])
+def test_estimates_by_which_runs_are_chosen_equal_their_specification(scale):
+    for seed in range(4):
+        residuals = np.random.default_rng(seed).laplace(0, scale, 16384)
+        counts = Symbols.of(np.rint(residuals).astype("i4")).counts
+        listed = counts.tolist()
+        assert choice.likely_bits(counts) == choices_spec.likely_bits(listed)
+        assert choice.entropy_bits(counts) == choices_spec.entropy_bits(listed)
 
 
 def test_around_what_fits_16_bits():

@@ -114,8 +114,8 @@ class Keys:
             raise ConfigError(
                 f"InSituWriter: fsync=True needs a local directory, and {store} is none"
             )
-        self._set_now = getattr(store, "set_sync", None)
-        self._get_now = getattr(store, "get_sync", None)
+        self._set_now = _synchronous(store, "set")
+        self._get_now = _synchronous(store, "get")
         self._durable = None if self._root is None else _existing(self._root)
 
     @property
@@ -312,6 +312,20 @@ def _read_file(path: Path) -> bytes | None:
             left -= 1
             if error.errno != errno.ESTALE or not left:
                 raise
+
+
+def _synchronous(store: Store, name: str) -> Any:
+    """A method's synchronous face; None where a subclass has changed the asynchronous one alone.
+
+    Newer releases of Zarr give wrappers both, and a store that, say, encrypts in its own ``set``
+    would be passed by.
+    """
+    for kind in type(store).__mro__:
+        if f"{name}_sync" in vars(kind):
+            return getattr(store, f"{name}_sync")
+        if name in vars(kind):
+            return None
+    return None
 
 
 def _existing(folder: Path) -> Path:

@@ -311,7 +311,7 @@ class Pipeline:
             raise FormatError("fzdask stream: stages for an array of no bytes; it is damaged.")
         for entry in stages[len(chain) :]:
             if entry.params:
-                raise FormatError("fzdask stream: parameters of a back end, which has none.")
+                raise FormatError("fzdask stream: parameters of a back end; it is damaged.")
         params = [entry.params for entry in stages[: len(chain)]]
         forms = self._forms(0, form, params)
         data, sides = self._unwrap_all(form, entries, blobs)

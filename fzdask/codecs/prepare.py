@@ -281,7 +281,8 @@ def preserved_ranges(
             mark = real.type(value)
         if np.isfinite(mark):
             wide = float(mark)
-            far = reach * abs(wide) / (1 - reach) if pointwise else reach
+            # The factor covers what is rounded on the way.
+            far = reach * abs(wide) / (1 - reach) * (1 + 2.0**-49) if pointwise else reach
             low, high = (mark, mark) if far == 0 else (wide - far, wide + far)
             aside = 0.0 if pointwise else reach
             ranges.append((_beyond(low, real, -1), _beyond(high, real, 1), _beyond(aside, real, 1)))

@@ -121,6 +121,20 @@ def test_every_lattice_width_and_symbol_width(bound):
             assert_guarantee(x, decode(x, ready, chain, fused, encoding), bound)
 
 
+@pytest.mark.parametrize("axes", ["(2,)", "(0, 2)", "(0, 1)", "all"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_residuals_beyond_16_bits_in_some_tiles(axes, dtype):
+    """Sums of a tile go on from the one before, whichever way each was decoded."""
+    x = field((9, 31, 4 * TILE // 248), dtype)
+    for place in (3, TILE - 1, TILE, 3 * TILE + 70):
+        x.flat[place] = 2000.0
+    chain = f"quantize | lorenzo(axes={axes}) | huffman"
+    ready, chain, encoding = both_ways(x, chain, CodecConfig(abs=0.01))
+    unfused, fused = (decode(x, ready, chain, way, encoding) for way in (False, True))
+    assert unfused.tobytes() == fused.tobytes()
+    assert_guarantee(x, fused, 0.01)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_sections_are_what_the_specifications_give_one_after_the_other(dtype):
     x = field((37, 61), dtype, 0.03)

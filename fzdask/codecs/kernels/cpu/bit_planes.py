@@ -7,11 +7,12 @@ of bytes. Stores of one block run over into the room of the next, which then ove
 
 from functools import lru_cache
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fzdask.codecs.kernels.cpu.small_sums import adds_products, sum_bytes, sum_words
 from fzdask.codecs.kernels.cpu.vectors import (
     I1,
     I8,
@@ -19,6 +20,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I32,
     I64,
     LINE,
+    able,
     call,
     fetch,
     flags,
@@ -26,7 +28,6 @@ from fzdask.codecs.kernels.cpu.vectors import (
     join,
     load,
     pick,
-    running,
     running_sums,
     same,
     splat,
@@ -50,20 +51,7 @@ _EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000
 @lru_cache(maxsize=1)
 def _multiplies_matrices():
     """Whether the processor multiplies matrices of 8 x 8 bits, which transposes them at once."""
-    return _has("gfni", "avx512bw")
-
-
-@lru_cache(maxsize=1)
-def _adds_products():
-    """Whether the processor adds four products of bytes to an integer at once."""
-    return _has("avx512vnni", "avx512bw")
-
-
-def _has(*needed):
-    if config.CPU_NAME or config.CPU_FEATURES:  # kernels are compiled for another one
-        given = (config.CPU_FEATURES or "").split(",")
-        return all(f"+{feature}" in given for feature in needed)
-    return all(binding.get_host_cpu_features().get(feature) for feature in needed)
+    return able("gfni", "avx512bw")
 
 
 def _rows(lanes):
@@ -225,55 +213,16 @@ def pack_residuals_32(typingctx, a, out):
     return _pack(False, 4)
 
 
-def _sum_bytes(b, t, total):
-    """Running sums of 64 signed bytes, on top of a total: by fours, then within each four."""
-    v = b.bitcast(t, ir.VectorType(I32, 16))
-
-    def add(sums, weights, v):
-        weights = values(I32, weights)
-        return call(b, "llvm.x86.avx512.vpdpbusd.512", v.type, sums, weights, v)
-
-    fours = add(zero(v), [0x01010101] * 16, v)
-    sums = running(b, fours)
-    before = b.add(b.sub(sums, fours), splat(b, total, 16))
-    parts = []
-    for k in range(0, 16, 4):
-        lanes = [k + j // 4 for j in range(16)]
-        weights = [0x01010101 >> (8 * (3 - j % 4)) for j in range(16)]
-        parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
-    return join(b, parts), b.add(total, b.extract_element(sums, I32(15)))
-
-
 # Matrices of 64 bits in the order in which bytes of two vectors, paired within 16 bytes each, are
 # those of consecutive values.
 _APART = [8 * (k // 2 + 4 * (k % 2)) + j for k in range(8) for j in range(8)]
 
 
-def _sum_words(b, low, high, total):
-    """Running sums of 64 signed integers of 16 bits, given zigzagged and as bytes ``_APART``."""
-    word = ir.VectorType(I16, 32)
-    ones = [0x00010001] * 16
-
-    def add(sums, weights, v):
-        return call(b, "llvm.x86.avx512.vpdpwssd.512", v.type, sums, values(I32, weights), v)
-
-    parts = []
-    total = splat(b, total, 16)
+def _words(b, low, high):
+    """64 zigzagged integers of 16 bits, of bytes ``_APART``; the two halves of them."""
     for half in (0, 8):
         pairs = [half + 16 * k + j // 2 + 64 * (j % 2) for k in range(4) for j in range(16)]
-        z = b.bitcast(pick(b, low, high, pairs), word)
-        one = same(I16, 1, 32)
-        v = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
-        v = b.bitcast(v, total.type)
-        twos = add(zero(v), ones, v)
-        sums = running(b, twos)
-        before = b.add(b.sub(sums, twos), total)
-        for k in (0, 8):
-            lanes = [k + j // 2 for j in range(16)]
-            weights = [0x00010001 if j % 2 else 1 for j in range(16)]
-            parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
-        total = b.add(total, pick(b, sums, sums, [15] * 16))
-    return join(b, parts), b.extract_element(total, I32(0))
+        yield b.bitcast(pick(b, low, high, pairs), ir.VectorType(I16, 32))
 
 
 def _unpack(zigzagged, levels, summed=False):
@@ -301,11 +250,11 @@ def _unpack(zigzagged, levels, summed=False):
                 lanes[level].append(b.select(mine, words, zero(words)))
             at = b.add(at, b.shl(w, I64(1)))
         whole = ir.VectorType(I32, UNIT)
-        if summed and levels == 2 and _adds_products():
+        if summed and levels == 2 and adds_products():
             parts = [b.bitcast(join(b, words), ir.VectorType(I8, UNIT)) for words in lanes]
             order = _rows([_UNPAIR[j] for j in _APART])
             parts = [_transpose(b, pick(b, p, p, order)) for p in parts]
-            sums, total = _sum_words(b, *parts, total)
+            sums, total = sum_words(b, _words(b, *parts), total)
             store(b, a, sums)
             return cgutils.pack_array(b, [at, b.sext(total, I64)])
         z = None
@@ -315,8 +264,8 @@ def _unpack(zigzagged, levels, summed=False):
             if levels == 1 and not zigzagged:  # cheaper in bytes
                 one = same(I8, 1, UNIT)
                 t = b.xor(b.lshr(t, one), b.sub(zero(t), b.and_(t, one)))
-                if summed and _adds_products():
-                    sums, total = _sum_bytes(b, t, total)
+                if summed and adds_products():
+                    sums, total = sum_bytes(b, t, total)
                     store(b, a, sums)
                     return cgutils.pack_array(b, [at, b.sext(total, I64)])
                 return put(b, a, b.sext(t, whole), at, total)

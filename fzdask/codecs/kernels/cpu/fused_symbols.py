@@ -6,10 +6,11 @@ kernel; this one gives the same, and is made of steps on vectors.
 
 import numpy as np
 
-from fzdask.codecs.kernels.cpu import lattice_vectors, tile_differences
+from fzdask.codecs.kernels.cpu import lattice_vectors, row_steps, tile_differences
 from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
+from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.symbol_steps import (
     FOUR_BITS,
     HALF,
@@ -19,6 +20,7 @@ from fzdask.codecs.kernels.cpu.symbol_steps import (
     UNIT,
     popcount,
     unzigzag_step,
+    unzigzag_sums,
     zigzag_fours_step,
     zigzag_step,
 )
@@ -225,19 +227,42 @@ def decode(
     rest = np.zeros(TILE + LANES, out.dtype)
     size = out.itemsize
     used = 0
+    summed = tile_differences.sums_first(plan)
     for pos in range(0, n, TILE):
         m = min(TILE, n - pos)
         a = z.ctypes.data + 2 * pos
         target = tiles.ctypes.data + 4 * HALO
-        for i in range(0, m, UNIT):
-            unzigzag_step(a + 2 * i, target + 4 * i)
+        units = (m + UNIT - 1) // UNIT
+        total = np.int32(lasts[-1, WINDOW - 1] if pos else 0)
+        some_wide = used < wide.size and places[used] < pos + m
+        if summed and not some_wide:
+            unzigzag_sums(a, target, units, total)
+        else:
+            for g in range(units):
+                unzigzag_step(a + 2 * UNIT * g, target + 4 * UNIT * g)
         while used < wide.size and places[used] < pos + m:
             tiles[0, HALO + places[used] - pos] = unzigzag(wide[used])
             used += 1
+        if summed and some_wide:
+            row_steps.sum_flat(target, units, total)
         last = n - pos < TILE + LANES
         y = rest.ctypes.data if last else out.ctypes.data + size * pos
         tile_differences.inverse(
-            tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m, y, size == 8, cell
+            tiles,
+            rings,
+            lasts,
+            leads,
+            plan,
+            walk,
+            strides,
+            spans,
+            pos,
+            m,
+            y,
+            size == 8,
+            cell,
+            summed,
+            n,
         )
         if last:
             for i in range(m):

@@ -23,7 +23,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
 )
 
 WINDOW = 16
-ROWS = 4  # rows of a group, whose sums along the first axis stay in registers
+ROWS = 4  # rows of a group; if each is the row before of the next, sums stay in registers
 _TURN = 4  # windows of a turn in a single row
 
 
@@ -36,10 +36,13 @@ def _least(b, one, other):
 
 
 class _Rows:
-    """``rows`` rows that begin at addresses, each but the first one the row before of the next."""
+    """``rows`` rows that begin at addresses.
 
-    def __init__(self, b, element, rows, length, slot, step):
-        self.b, self.element, self.rows = b, element, rows
+    If ``chained``, each is the row before of the next along the first axis.
+    """
+
+    def __init__(self, b, element, rows, chained, length, slot, step):
+        self.b, self.element, self.rows, self.chained = b, element, rows, chained
         self.length, self.slot, self.step = length, slot, step
 
     def below(self, base, pitch):
@@ -51,21 +54,25 @@ class _Rows:
     def window(self, a, y, below, history, column, lane, n):
         """``n`` lanes of each row; ``lane`` is their place in the rings."""
         b = self.b
-        read, write, moves = history[:3]
-        total = load(b, _bytes(b, read, b.mul(lane, moves)), I32, n)
+        axes = [history[k : k + 3] for k in range(0, len(history), 3)]
+        total = None
+        if self.chained:
+            read, write, moves = axes.pop(0)
+            total = load(b, _bytes(b, read, b.mul(lane, moves)), I32, n)
         sums, places = [], []
         for r in range(self.rows):
             at = b.add(column, b.mul(self.length, I64(r)))
             v = b.sub(load(b, _bytes(b, a, at), I32, n), splat(b, below[r], n))
-            if len(history) > 3:
-                read_2, write_2, moves_2 = history[3:]
-                place = b.add(lane, b.mul(self.slot, I64(r)))
-                v = b.add(v, load(b, _bytes(b, read_2, b.mul(place, moves_2)), I32, n))
-                store(b, _bytes(b, write_2, place), v)
-            total = b.add(total, v)
-            sums.append(total)
+            place = b.add(lane, b.mul(self.slot, I64(r)))
+            for one, other, same in reversed(axes):
+                v = b.add(v, load(b, _bytes(b, one, b.mul(place, same)), I32, n))
+                store(b, _bytes(b, other, place), v)
+            if self.chained:
+                v = total = b.add(total, v)
+            sums.append(v)
             places.append(_bytes(b, y, at, 4 if self.element is F32 else 8))
-        store(b, _bytes(b, write, lane), total)
+        if self.chained:
+            store(b, _bytes(b, write, lane), total)
         store_values(b, sums, places, self.element, *self.step)
 
     def windows(self, a, y, below, history, first, end):
@@ -82,7 +89,7 @@ def _one_row(element):
 
     def build(b, a, y, which, step, base, history):
         (length, first, end), (base, pitch, slot) = which, base
-        rows = _Rows(b, element, 1, length, slot, step)
+        rows = _Rows(b, element, 1, True, length, slot, step)
         below = rows.below(base, pitch)
         whole = b.sub(_least(b, b.sdiv(length, I64(WINDOW)), end), first)
         turns = b.sdiv(whole, I64(_TURN))
@@ -95,21 +102,21 @@ def _one_row(element):
     return build
 
 
-def _groups(element):
+def _groups(element, chained):
     """``count`` times ``ROWS`` whole rows of so many windows."""
     size = 4 if element is F32 else 8
 
     def build(b, a, y, which, step, base, history):
         (length, windows, count), (base, pitch, slot) = which, base
-        rows = _Rows(b, element, ROWS, length, slot, step)
+        rows = _Rows(b, element, ROWS, chained, length, slot, step)
         read = cgutils.alloca_once_value(b, history[0])
         moves = cgutils.alloca_once_value(b, history[2])
         with cgutils.for_range(b, count) as loop:
             row = b.mul(loop.index, I64(ROWS))
             at = b.mul(row, length)
-            here = [b.load(read), history[1], b.load(moves)]
-            for k in range(3, len(history), 3):
-                place = b.mul(row, slot)
+            place = b.mul(row, slot)
+            here = [b.load(read), history[1], b.load(moves)] if chained else []
+            for k in range(len(here), len(history), 3):
                 here += [
                     _bytes(b, history[k], b.mul(place, history[k + 2])),
                     _bytes(b, history[k + 1], place),
@@ -118,8 +125,9 @@ def _groups(element):
             below = rows.below(b.add(base, b.mul(row, pitch)), pitch)
             places = _bytes(b, a, at), _bytes(b, y, at, size)
             rows.windows(*places, below, here, I64(0), windows)
-            b.store(history[1], read)
-            b.store(I64(1), moves)
+            if chained:
+                b.store(history[1], read)
+                b.store(I64(1), moves)
 
     return build
 
@@ -158,10 +166,22 @@ def groups_f4(typingctx, a, y, which, step, base, history):
 
     ``which``: the length of a row, how many windows it has, and how many ``ROWS`` rows there are.
     """
-    return _signature(_groups(F32), history)
+    return _signature(_groups(F32, True), history)
 
 
 @intrinsic
 def groups_f8(typingctx, a, y, which, step, base, history):
     """The same, float64."""
-    return _signature(_groups(F64), history)
+    return _signature(_groups(F64, True), history)
+
+
+@intrinsic
+def groups_apart_f4(typingctx, a, y, which, step, base, history):
+    """Whole rows with places of their own in the rings, one after the other; float32."""
+    return _signature(_groups(F32, False), history)
+
+
+@intrinsic
+def groups_apart_f8(typingctx, a, y, which, step, base, history):
+    """The same, float64."""
+    return _signature(_groups(F64, False), history)

@@ -2,8 +2,10 @@
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fzdask.codecs.kernels.cpu.small_sums import adds_products, sum_words
 from fzdask.codecs.kernels.cpu.symbols import PAIRS, SMALL_BITS, WIDE
 from fzdask.codecs.kernels.cpu.vectors import (
     I16,
@@ -11,6 +13,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I64,
     flags,
     load,
+    running_sums,
     same,
     step,
     store,
@@ -71,17 +74,43 @@ def zigzag_fours_step(typingctx, residual, z, places):
     return _zigzag_step(4, FOUR_BITS)
 
 
+def _unzigzagged(b, z):
+    u = b.zext(load(b, z, I16, UNIT), ir.VectorType(I32, UNIT))
+    one = same(I32, 1, UNIT)
+    sign = b.sub(zero(u), b.and_(u, one))
+    return b.xor(b.lshr(u, one), sign)
+
+
 @intrinsic
 def unzigzag_step(typingctx, z, residual):
     """64 residuals of 32 bits of values that :func:`zigzag_step` gave, none of them ``WIDE``."""
 
     def build(b, z, residual):
-        u = b.zext(load(b, z, I16, UNIT), ir.VectorType(I32, UNIT))
-        one = same(I32, 1, UNIT)
-        sign = b.sub(zero(u), b.and_(u, one))
-        store(b, residual, b.xor(b.lshr(u, one), sign))
+        store(b, residual, _unzigzagged(b, z))
 
     return step(build, types.void, types.int64, types.int64)
+
+
+@intrinsic
+def unzigzag_sums(typingctx, z, sums, units, before):
+    """The running sums of so many times 64 of these residuals, which go on from ``before``."""
+
+    def build(b, z, sums, units, before):
+        total = cgutils.alloca_once_value(b, before)
+        with cgutils.for_range(b, units) as loop:
+            first = b.mul(loop.index, I64(UNIT))
+            place = b.add(z, b.mul(first, I64(2)))
+            if adds_products():
+                half = I64(UNIT)
+                halves = [load(b, at, I16, 32) for at in (place, b.add(place, half))]
+                v, last = sum_words(b, halves, b.load(total))
+            else:
+                v, last = running_sums(b, _unzigzagged(b, place), b.load(total))
+            b.store(last, total)
+            store(b, b.add(sums, b.mul(first, I64(4))), v)
+
+    words = [types.int64] * 3
+    return step(build, types.void, *words, types.int32)
 
 
 @intrinsic

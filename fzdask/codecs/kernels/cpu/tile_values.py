@@ -45,6 +45,20 @@ def _groups(wide, v, y, which, step, base, history, axes):
 
 
 @njit(nogil=True, cache=True)
+def _groups_apart(wide, v, y, which, step, base, history, axes):
+    if wide:
+        if axes == 2:
+            row_windows.groups_apart_f8(v, y, which, step, base, history)
+        else:
+            row_windows.groups_apart_f8(v, y, which, step, base, history[:3])
+    else:
+        if axes == 2:
+            row_windows.groups_apart_f4(v, y, which, step, base, history)
+        else:
+            row_windows.groups_apart_f4(v, y, which, step, base, history[:3])
+
+
+@njit(nogil=True, cache=True)
 def write_flat(tile, plan, state, m, target, wide, step):
     """Values of a tile without axes of long stride, row by row, at an address."""
     length, along = plan[0], plan[1]
@@ -94,14 +108,21 @@ def write_rows(tile, rings, carry, plan, state, m, target, wide, step):
         history = h1, w1, m1, h2, w2, m2
         v, y = a + 4 * (i - c), target + size * (i - c)  # where the row begins, or would
         count = np.int64(0)
-        if c == 0 and k1 == 1 and r1 + 1 >= lead1:
+        chained = k1 == 1
+        if c == 0 and (not chained or r1 + 1 >= lead1):
             count = min((m - i) // length, span1 - r1)
+            if not chained:
+                count = min(count, k1 - p1, (span1 if r1 >= lead1 else lead1) - r1)
             if axes == 2:
                 count = min(count, k2 - p2, (span2 if r2 >= lead2 else lead2) - r2)
             count -= count % ROWS
         if count:
             base = v - 4 if along else nothing, pitch, slot
-            _groups(wide, v, y, (length, windows, count // ROWS), step, base, history, axes)
+            which = length, windows, count // ROWS
+            if chained:
+                _groups(wide, v, y, which, step, base, history, axes)
+            else:
+                _groups_apart(wide, v, y, which, step, base, history, axes)
             i += count * length
         else:
             if c == 0:

@@ -5,8 +5,9 @@ than a plain loop is. Addresses are integers (``array.ctypes.data``): the caller
 whole vectors may be read and written there. Nothing here is contracted or reassociated.
 """
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
 
 from fzdask.jit import njit
@@ -14,6 +15,14 @@ from fzdask.jit import njit
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 LINE = 64  # bytes of a cache line
+
+
+def able(*features):
+    """Whether the processor that kernels are compiled for has all of these, as LLVM names them."""
+    if config.CPU_NAME or config.CPU_FEATURES:  # another one
+        given = (config.CPU_FEATURES or "").split(",")
+        return all(f"+{feature}" in given for feature in features)
+    return all(binding.get_host_cpu_features().get(feature) for feature in features)
 
 
 def load(b, address, element, n):

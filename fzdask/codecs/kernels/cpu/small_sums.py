@@ -1,0 +1,74 @@
+"""Running sums of 64 small integers: products with ones and zeros add those that are neighbours.
+
+So only every fourth or second of them takes part in the steps that move sums along a vector, and
+none is widened first. Where the processor has no such products, :func:`adds_products` says so.
+"""
+
+from functools import lru_cache
+
+from llvmlite import ir
+
+from fzdask.codecs.kernels.cpu.vectors import (
+    I16,
+    I32,
+    able,
+    call,
+    join,
+    pick,
+    running,
+    same,
+    splat,
+    zero,
+)
+from fzdask.codecs.kernels.cpu.vectors import constant as values
+
+__all__ = ["adds_products", "sum_bytes", "sum_words"]
+
+
+@lru_cache(maxsize=1)
+def adds_products():
+    """Whether the processor adds two or four products of small integers to one at once."""
+    return able("avx512vnni", "avx512bw")
+
+
+def sum_bytes(b, t, total):
+    """Running sums of 64 signed bytes, on top of a total: by fours, then within each four."""
+    v = b.bitcast(t, ir.VectorType(I32, 16))
+
+    def add(sums, weights, v):
+        weights = values(I32, weights)
+        return call(b, "llvm.x86.avx512.vpdpbusd.512", v.type, sums, weights, v)
+
+    fours = add(zero(v), [0x01010101] * 16, v)
+    sums = running(b, fours)
+    before = b.add(b.sub(sums, fours), splat(b, total, 16))
+    parts = []
+    for k in range(0, 16, 4):
+        lanes = [k + j // 4 for j in range(16)]
+        weights = [0x01010101 >> (8 * (3 - j % 4)) for j in range(16)]
+        parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
+    return join(b, parts), b.add(total, b.extract_element(sums, I32(15)))
+
+
+def sum_words(b, halves, total):
+    """Running sums of 64 signed integers of 16 bits, given zigzagged, 32 at a time."""
+    ones = [0x00010001] * 16
+
+    def add(sums, weights, v):
+        return call(b, "llvm.x86.avx512.vpdpwssd.512", v.type, sums, values(I32, weights), v)
+
+    parts = []
+    total = splat(b, total, 16)
+    for z in halves:
+        one = same(I16, 1, 32)
+        v = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
+        v = b.bitcast(v, total.type)
+        twos = add(zero(v), ones, v)
+        sums = running(b, twos)
+        before = b.add(b.sub(sums, twos), total)
+        for k in (0, 8):
+            lanes = [k + j // 2 for j in range(16)]
+            weights = [0x00010001 if j % 2 else 1 for j in range(16)]
+            parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
+        total = b.add(total, pick(b, sums, sums, [15] * 16))
+    return join(b, parts), b.extract_element(total, I32(0))

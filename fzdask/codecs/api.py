@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import FITTED, Codebook
 from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.decoding import Decoding
 from fzdask.codecs.info import StreamInfo, stream_info
 from fzdask.codecs.pipeline import Pipeline
 from fzdask.codecs.prepare import (
@@ -33,7 +34,7 @@ from fzdask.codecs.shared_codebooks import SharedBooks, shared_books
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.registry import stage_by_name
 from fzdask.errors import ConfigError, FormatError
-from fzdask.format import Header, SectionEntry, as_bytes, pack, unpack
+from fzdask.format import Header, SectionEntry, StageEntry, as_bytes, pack, unpack
 
 __all__ = [
     "StreamInfo",
@@ -209,30 +210,45 @@ def decode(
     header, blobs = unpack(stream)
     if check is not None:
         check(header)
-    form = flat_form(header.dtype, header.shape, header.order)
+    form, decoding = _way_back(
+        header.dtype, header.shape, header.order, header.bound_kind, header.resolved, header.stages
+    )
     room = room_in(out, form, header.order) if out is not None else None
     if room is not None and np.may_share_memory(room, as_bytes(stream)):
         room = None
-    if not header.stages:
+    if decoding is None:
         flat = _read_stored(header, blobs)
     else:
-        pipeline = Pipeline.from_entries(header.stages)
-        if pipeline.lossy:
-            form = _decoding_form(form, header.bound_kind, header.resolved)
         book = Codebook.from_text(codebook) if codebook.startswith(FITTED) else None
-        known = Known(book, room)
-        flat = pipeline.decode(form, header.stages, header.sections, blobs, known)
-        if pipeline.lossy and flat.dtype != header.dtype:
+        flat = decoding.run(header.sections, blobs, Known(book, room))
+        if flat.dtype != header.dtype and decoding.lossy:
             native = header.dtype.newbyteorder("<")
             flat = flat.view(native).astype(header.dtype, copy=False)
     return restore_layout(flat, header.shape, header.order)
 
 
 @lru_cache(maxsize=1024)
-def _decoding_form(form: Form, bound_kind: str, resolved: float) -> Form:
-    """What a lossy pipeline is to give for an array of this form; kept, as chunks have the same."""
+def _way_back(
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    order: str,
+    bound_kind: str,
+    resolved: float,
+    stages: tuple[StageEntry, ...],
+) -> tuple[Form, Decoding | None]:
+    """The form of an array, and how its stream is decoded; None where its values are stored.
+
+    It is kept, as the chunks of an array have the same.
+    """
+    form = flat_form(dtype, shape, order)
+    if not stages:
+        return form, None
+    pipeline = Pipeline.from_entries(stages)
+    if not pipeline.lossy:
+        return form, pipeline.decoding(form, stages)
     numeric = numeric_form(form)
-    return Form(numeric.shape, numeric.dtype, decoding_bound(form.dtype, bound_kind, resolved))
+    bound = decoding_bound(dtype, bound_kind, resolved)
+    return form, pipeline.decoding(Form(numeric.shape, numeric.dtype, bound), stages)
 
 
 def fit_codebook(sample: Any, config: CodecConfig) -> str:

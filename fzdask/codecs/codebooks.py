@@ -74,31 +74,32 @@ class Codebook:
         return codes
 
     @cached_property
+    def _opened(self) -> tuple[NDArray[np.uint16], NDArray[np.int64], bool, bool]:
+        opened: tuple[Any, ...] = codebook.for_decoding(self.lengths, self.mode)
+        return opened
+
+    @property
     def decoding_tables(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        fast, slow = codebook.decoding_tables(self.lengths)
-        return fast, slow
+        return self._opened[:2]
 
     @cached_property
     def several_table(self) -> NDArray[np.uint64]:
         """For decoding on lanes; empty where the run symbol is not 0."""
         if self.mode > 0:
             return np.zeros(0, np.uint64)
-        _, slow = self.decoding_tables
+        slow = self._opened[1]
         table: NDArray[np.uint64] = huffman_table.several_table(slow, self.mode == 0)
         return table
 
-    @cached_property
+    @property
     def usable(self) -> bool:
         """Whether it is a complete prefix code that fits its run symbol."""
-        runs = self.lengths[symbols.RUN : symbols.ESCAPE]
-        fits = not runs.any() if self.mode < 0 else not self.lengths[self.mode]
-        return bool(fits and self.decoding_tables[0].size)
+        return self._opened[2]
 
-    @cached_property
+    @property
     def narrow(self) -> bool:
         """Whether no symbol that it can code needs more than 16 bits."""
-        wide = self.lengths[symbols.BEYOND_16_BITS : symbols.RUN].any()
-        return not (wide or self.lengths[symbols.ESCAPE])
+        return self._opened[3]
 
     @cached_property
     def name(self) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fzdask.codecs import composition
 from fzdask.codecs.codebooks import Codebook
-from fzdask.codecs.kernels.cpu.vectors import address
+from fzdask.codecs.decoding import Decoding
 from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
@@ -23,10 +23,6 @@ from fzdask.format import MOST_EXPANSION, SectionEntry, StageEntry
 
 __all__ = ["Pipeline", "Step"]
 
-# No stage writes a longer section than this per element (or its size, if that is more), plus a
-# fixed part: a Huffman code with its raw bits takes 10 bytes and 4 of padding, a codebook 938.
-SECTION_NBYTES_PER_ELEMENT = 16
-SECTION_NBYTES = 1024
 MOST_ANSWERS = 64  # that a pipeline remembers
 
 
@@ -306,85 +302,16 @@ class Pipeline:
         known: Known,
     ) -> NDArray[Any]:
         """The flat array of the given form; FormatError where anything does not fit."""
-        chain = self.array_stages
-        if not form.size * form.dtype.itemsize:
-            raise FormatError("fzdask stream: stages for an array of no bytes; it is damaged.")
-        for entry in stages[len(chain) :]:
-            if entry.params:
-                raise FormatError("fzdask stream: parameters of a back end; it is damaged.")
-        params = [entry.params for entry in stages[: len(chain)]]
-        forms = self._forms(0, form, params)
-        data, sides = self._unwrap_all(form, entries, blobs)
-        array = _with_form(data, forms[-1], chain[-1].alignment)
-        inside = Known(known.book)  # whose arrays are not what the caller wants
-        for at, count, fusion in self._backwards(forms):
-            until = at + count
-            what = inside if at else known
-            if fusion is None:
-                array = chain[at].decode(array, forms[at], params[at], sides[at], what)
-            else:
-                array = fusion.decode(
-                    chain[at:until], array, forms[at:until], params[at:until], sides[at:until],
-                    what,
-                )  # fmt: skip
-        return array
+        return self.decoding(form, stages).run(entries, blobs, known)
 
-    def _backwards(self, forms: Sequence[Form]) -> Iterator[tuple[int, int, Fusion | None]]:
-        """Where each step of encoding began, how many stages it took, and as which fusion."""
-        steps: list[tuple[int, int, Fusion | None]] = []
-        at = 0
-        while at < len(self.array_stages):
-            fusion = self._fusion(at, forms[at])
-            steps.append((at, len(fusion.chain) if fusion else 1, fusion))
-            at += steps[-1][1]
-        return reversed(steps)
+    def decoding(self, form: Form, stages: Sequence[StageEntry]) -> Decoding:
+        """How to decode streams of this form, and of stages with these parameters."""
+        return Decoding.of(self.array_stages, self.byte_stages, self._fusion, form, stages)
 
     def _fusion(self, at: int, form: Form) -> Fusion | None:
         """The kernel that runs the stages from this place on as one."""
         fusion = self._fusions[at]
         return fusion if fusion is not None and fusion.applies(form) else None
-
-    def _unwrap_all(
-        self,
-        form: Form,
-        entries: Sequence[SectionEntry],
-        blobs: Sequence[NDArray[np.uint8]],
-        unwrap_main: Callable[[SectionEntry, NDArray[np.uint8]], Any] | None = None,
-    ) -> tuple[Any, list[dict[str, NDArray[np.uint8]]]]:
-        """Undo the back ends: the main section, and the side sections of each stage by name."""
-        chain = self.array_stages
-        data = None
-        sides: list[dict[str, NDArray[np.uint8]]] = [{} for _ in chain]
-        room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * form.size + SECTION_NBYTES
-        for section, blob in zip(entries, blobs, strict=True):
-            if section.sizes[0] > room:
-                raise FormatError(
-                    f"fzdask stream: a section of {section.nbytes} bytes for {form.size} elements "
-                    f"of {form.dtype}; it is damaged."
-                )
-            main = section.number == 0 and section.stage == len(chain) - 1
-            raw = blob
-            if section.applied or (main and unwrap_main):
-                raw = ((main and unwrap_main) or self._unwrap)(section, blob)
-            names = chain[section.stage].section_names if section.stage < len(chain) else ()
-            if main:
-                data = raw
-            elif 1 <= section.number <= len(names):
-                sides[section.stage][names[section.number - 1]] = raw
-            else:
-                raise FormatError("fzdask stream: a section that no stage writes; damaged.")
-        if data is None:
-            raise FormatError("fzdask stream: the main section is missing; it is damaged.")
-        return data, sides
-
-    def _unwrap(self, entry: SectionEntry, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if entry.applied >> len(self.byte_stages):
-            raise FormatError("fzdask stream: a section names an unknown back end; damaged.")
-        sizes = list(entry.sizes[:-1])
-        for k in range(len(self.byte_stages) - 1, -1, -1):
-            if entry.applied >> k & 1:
-                data = self.byte_stages[k].decompress(data, sizes.pop())
-        return data
 
 
 def _compress(stage: ByteStage, data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -482,17 +409,3 @@ def _find_fusions(chain: Sequence[ArrayStage]) -> tuple[Fusion | None, ...]:
         fits = (f for f in fusions() if kinds[: len(f.chain)] == f.chain)
         found.append(next(fits, None))
     return tuple(found)
-
-
-def _with_form(data: NDArray[np.uint8], form: Form, alignment: int) -> NDArray[Any]:
-    """Bytes as an array of the form that the last array stage gave (-1: any number of bytes)."""
-    if form.shape != (-1,) and data.size != form.size * form.dtype.itemsize:
-        raise FormatError(
-            f"fzdask stream: the main section has {data.size} bytes instead of "
-            f"{form.size * form.dtype.itemsize}; it is damaged."
-        )
-    if form.dtype.itemsize > 1:
-        alignment = max(form.dtype.alignment, 4)
-    if alignment > 1 and address(data) % alignment:
-        data = data.copy()
-    return data.view(form.dtype) if form.dtype.itemsize > 1 else data

@@ -133,13 +133,14 @@ def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[np.uint8] | No
     It has the shape of the array that was compressed, of which this is the form and the memory
     order; or it is flat, of the same dtype or of bytes.
     """
-    if not out.flags.writeable or form.dtype.newbyteorder("<") != form.dtype:
+    dtype = form.dtype
+    if not out.flags.writeable or dtype.str[0] == ">":
         return None
     whole = out.T if order == "F" and out.ndim > 1 else out
-    alike = out.dtype == form.dtype and whole.shape in (form.shape, (form.size,))
-    if not alike and (out.dtype != np.uint8 or out.shape != (form.size * form.dtype.itemsize,)):
+    alike = out.dtype == dtype and whole.shape in (form.shape, (form.size,))
+    if not alike and (out.dtype != np.uint8 or out.shape != (form.size * dtype.itemsize,)):
         return None
-    if not whole.flags.c_contiguous or not whole.reshape(-1).view(form.dtype).flags.aligned:
+    if not whole.flags.c_contiguous or whole.__array_interface__["data"][0] % dtype.alignment:
         return None
     return whole.reshape(-1).view(np.uint8)
 

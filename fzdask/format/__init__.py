@@ -5,7 +5,6 @@ This layer knows bytes only: stages are numbers with parameters, sections are si
 
 from __future__ import annotations
 
-import itertools
 import struct
 import zlib
 from collections.abc import Sequence
@@ -72,7 +71,8 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
         Not a stream, another version, truncated, too long, or a checksum does not match.
     """
     data = as_bytes(stream)
-    start = data[:FIXED].tobytes()
+    raw = stream if type(stream) is bytes else data.data
+    start = bytes(raw[:FIXED])
     if data.size < FIXED + CHECKS or not start.startswith(MAGIC):
         raise FormatError(f"not an fzdask stream: {data.size} bytes that begin with {start[:4]!r}.")
     if start[3] != VERSION:
@@ -80,19 +80,23 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
             f"fzdask stream of version {start[3]}; this release reads version {VERSION}. "
             "Use the release that wrote it, or a newer one."
         )
-    length = int.from_bytes(start[4:], "little")
+    length = start[4] | start[5] << 8
     if length < FIXED + CHECKS or length > data.size:
         raise FormatError(
             f"fzdask stream: header of {length} bytes in a stream of {data.size}; it is truncated."
         )
-    head = data[:length].tobytes()
-    payload_crc, header_crc = _CHECKS.unpack(head[-CHECKS:])
+    head = bytes(raw[:length])
+    payload_crc, header_crc = _CHECKS.unpack_from(head, length - CHECKS)
     if zlib.crc32(head[:-4]) != header_crc:
         raise FormatError("fzdask stream: the header does not match its checksum; it is damaged.")
     header = unpack_fields(head[FIXED:-CHECKS], length)
     payload = data[length:]
-    cuts = [0, *itertools.accumulate([s.sizes[-1] for s in header.sections])]
-    stored = cuts[-1]
+    blobs = []
+    stored = 0
+    for section in header.sections:
+        end = stored + section.sizes[-1]
+        blobs.append(payload[stored:end])
+        stored = end
     if stored != payload.size:
         raise FormatError(
             f"fzdask stream: {payload.size} payload bytes instead of {stored}; it is "
@@ -100,7 +104,7 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
         )
     if verify_payload and crc32(payload) != payload_crc:
         raise FormatError("fzdask stream: the payload does not match its checksum; it is damaged.")
-    return header, [payload[a:b] for a, b in itertools.pairwise(cuts)]
+    return header, blobs
 
 
 def as_bytes(stream: Any) -> NDArray[np.uint8]:

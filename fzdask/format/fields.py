@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import struct
 from functools import cache, lru_cache
 from typing import Any
@@ -288,16 +287,23 @@ def _pack_sections(sections: tuple[SectionEntry, ...]) -> bytes:
 def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
     sections = []
     places = set()
-    numbers = iter(reader.varints())  # they are the last field
-    for tag in numbers:
-        way = tag & 3
-        applied = way if way < 2 else next(numbers, 0)
+    numbers = reader.varints()  # they are the last field
+    at = 0
+    while at < len(numbers):
+        tag = numbers[at]
+        applied = tag & 3
         stage, number = tag >> 5, tag >> 2 & 7
-        if way == 3 or applied >> stages or (stage >= stages and (stage or number)):
+        at += 1
+        if applied > 1:
+            applied = numbers[at] if at < len(numbers) else 0
+            at += 1
+        if tag & 3 == 3 or applied >> stages or (stage >= stages and (stage or number)):
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
-        sizes = tuple(itertools.islice(numbers, 1 + applied.bit_count()))
-        if len(sizes) <= applied.bit_count():
+        end = at + 1 + applied.bit_count()
+        if end > len(numbers):
             reader.take(1)  # which is not there
+        sizes = tuple(numbers[at:end])
+        at = end
         if applied and not _possible(sizes):
             raise FormatError(
                 f"fzdask stream: no back end makes sections of sizes {sizes}; it is damaged."
@@ -311,5 +317,6 @@ def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
 
 def _possible(sizes: tuple[int, ...]) -> bool:
     """Whether back ends, each of which saved something, can have made these sizes."""
-    shrinks = all(before > after for before, after in itertools.pairwise(sizes))
-    return shrinks and sizes[0] <= sizes[-1] * MOST_EXPANSION
+    if len(sizes) > 2 and any(sizes[k] <= sizes[k + 1] for k in range(1, len(sizes) - 1)):
+        return False
+    return sizes[1] < sizes[0] <= sizes[-1] * MOST_EXPANSION

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,8 +55,7 @@ class SectionEntry(NamedTuple):
         return self.sizes[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a stream says of itself; decoding needs nothing else."""
 
     dtype: np.dtype[Any]

@@ -74,7 +74,7 @@ class Parts:
 
     def alter(self, **fields: object) -> Parts:
         """The same with other fields in the header."""
-        return dataclasses.replace(self, header=dataclasses.replace(self.header, **fields))
+        return dataclasses.replace(self, header=self.header._replace(**fields))
 
     def with_raw(self, at: int, data: bytes) -> Parts:
         """The same with another section."""
@@ -94,9 +94,7 @@ class Parts:
     def without(self, at: int) -> Parts:
         """The same without a section."""
         kept = [k for k in range(len(self.raw)) if k != at]
-        header = dataclasses.replace(
-            self.header, sections=tuple(self.header.sections[k] for k in kept)
-        )
+        header = self.header._replace(sections=tuple(self.header.sections[k] for k in kept))
         return Parts(header, tuple(self.raw[k] for k in kept))
 
     def join(self, *, sizes: Sequence[tuple[int, ...]] | None = None) -> bytes:
@@ -110,7 +108,7 @@ class Parts:
             told = tuple(true_sizes) if sizes is None else sizes[k]
             entries.append(SectionEntry(entry.stage, entry.number, entry.applied, told))
             blobs.append(np.frombuffer(data, np.uint8))
-        header = dataclasses.replace(self.header, sections=tuple(entries))
+        header = self.header._replace(sections=tuple(entries))
         return pack(header, blobs)
 
     def apply(self, at: int, mask: int) -> Parts:

@@ -132,12 +132,20 @@ def test_chunks_in_step_are_the_chunks_one_by_one(name):
     assert sizes.sum() == used <= coding.bits // 32 + groups
     starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     for table in (book.several_table, np.zeros(0, np.uint64)):
-        padded = np.zeros(used + GROUP * 4, np.uint32)
-        padded[:used] = words[:used]
+        room = np.full(used + GROUP * 4, 0xABCDEF01, np.uint32)
         z = np.full(SIZE + 64, 0xABCD, np.uint16)[:SIZE]
         places, wide = np.zeros(SIZE, np.int64), np.zeros(SIZE, np.uint64)
         many = huffman.decode(
-            padded, starts, GROUP, book.mode, *book.decoding_tables, table, z, places, wide
+            words.ctypes.data,
+            room,
+            starts,
+            GROUP,
+            book.mode,
+            *book.decoding_tables,
+            table,
+            z,
+            places,
+            wide,
         )
         assert many == coded.wide.size
         order = np.argsort(places[:many])

@@ -173,14 +173,10 @@ def _decode(
         return None
     bound = decoding_bound(header.dtype, header.bound_kind, header.resolved)
     form = numeric_form(flat_form(header.dtype, header.shape, header.order))
-    forms = [replace(form, bound=bound)]
-    if any(entry.params for entry in header.stages[len(chain) :]):
-        raise FormatError("fzdask stream: parameters of a back end, which has none; damaged.")
-    params = [entry.params for entry in header.stages[: len(chain)]]
-    for stage, given in zip(chain, params, strict=True):
-        forms.append(stage.form_after(forms[-1], given))
-    main, sides = pipeline._unwrap_all(
-        forms[0], header.sections, blobs, lambda *stored: unwrap(device, pipeline, *stored)
+    decoding = pipeline.decoding(replace(form, bound=bound), header.stages)
+    forms, params = decoding.forms, decoding.params
+    main, sides = decoding.unwrapped(
+        header.sections, blobs, lambda *stored: unwrap(device, pipeline, *stored)
     )
     data = _typed(main, forms[-1])
     known = Known(Codebook.from_text(codebook) if codebook.startswith(FITTED) else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fzdask.codecs.codebooks import Codebook, Coding, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
+from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import (
     ArrayStage,
@@ -117,21 +119,19 @@ class Huffman(ArrayStage):
         groups = -(-form.size // group)
         if sizes is None or sizes.size != 2 * groups or data.size % 4:
             raise FormatError("fzdask stream: huffman groups do not match the array; damaged.")
-        counted = sizes.view("<u2")
-        starts = np.zeros(groups + 1, np.int64)
-        counted.cumsum(out=starts[1:])
-        if starts[-1] * 4 != data.size or np.count_nonzero(counted) < groups:
+        starts = np.empty(groups + 1, np.int64)
+        some = huffman.starts_of(sizes.view("<u2").astype(np.uint16), starts)
+        if not some or starts[-1] * 4 != data.size:
             raise FormatError("fzdask stream: huffman groups do not fill the payload; damaged.")
-        # Zero words behind the payload: no group, however wrong, can read past them.
-        words = scratch(data.size // 4 + group * WORST_BITS // 32 + 4, np.uint32)
-        words[: data.size // 4] = data.view("<u4")
-        words[data.size // 4 :] = 0
+        words = scratch(data.size // 4 + group * WORST_BITS // 32 + ROOM, np.uint32)
         z = scratch(form.size + ROOM, np.uint16)[: form.size]
         many = 0 if book.narrow else form.size
         places, wide = reserve(many, np.int64), reserve(many, np.uint64)
         fast, slow = book.decoding_tables
         table = book.several_table if groups >= 4 else NO_TABLE
-        used = huffman.decode(words, starts, group, mode, fast, slow, table, z, places, wide)
+        used = huffman.decode(
+            address(data), words, starts, group, mode, fast, slow, table, z, places, wide
+        )
         if used < 0:
             raise FormatError("fzdask stream: huffman payload does not decode; it is damaged.")
         places, wide = places[:used], wide[:used]
@@ -158,6 +158,7 @@ class Decoded:
     wide: NDArray[np.uint64]
 
 
+@lru_cache(maxsize=64)
 def read_params(params: bytes) -> tuple[int, int]:
     """Values per group, and the symbol whose runs are coded or -1."""
     check_params(Huffman, params, 3 if len(params) == 3 else 1)

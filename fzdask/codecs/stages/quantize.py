@@ -183,7 +183,7 @@ def room_for_values(size: int, form: Form, known: Known | None = None) -> NDArra
 
     ``known`` is that of a stage that gives all of the values.
     """
-    if not (form.bound > 0 and all(map(math.isfinite, steps(form.bound)))):
+    if not (form.bound > 0 and max(steps(form.bound)) < math.inf):
         raise FormatError(f"fzdask stream: bound {form.bound!r} has no lattice; it is damaged.")
     if form.dtype.itemsize == 2:
         return np.empty(size, np.float32)

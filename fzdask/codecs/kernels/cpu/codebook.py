@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fzdask.codecs.kernels.cpu.symbols import BEYOND_16_BITS, ESCAPE, RUN
 from fzdask.jit import njit
 
 MAX_LENGTH = 16  # longest code in bits
@@ -165,6 +166,25 @@ def decoding_tables(lengths):
                 for i in range(first, first + (np.int64(1) << (TABLE_BITS - length))):
                     fast[i] = entry
     return fast, slow
+
+
+@njit(nogil=True, cache=True)
+def for_decoding(lengths, mode):
+    """Tables for decoding, and whether the codes are complete and fit their run symbol.
+
+    Last, whether no symbol with a code needs more than 16 bits.
+    """
+    fast, slow = decoding_tables(lengths)
+    usable = slow.size > 0
+    if mode < 0:
+        for s in range(RUN, ESCAPE):
+            usable = usable and lengths[s] == 0
+    else:
+        usable = usable and lengths[mode] == 0
+    narrow = lengths[ESCAPE] == 0
+    for s in range(BEYOND_16_BITS, RUN):
+        narrow = narrow and lengths[s] == 0
+    return fast, slow, usable, narrow
 
 
 @njit(nogil=True, cache=True)

@@ -9,7 +9,7 @@ one run symbol with raw length bits, so a constant stretch costs far below one b
 import numpy as np
 
 from fzdask.codecs.kernels.cpu.codebook import MAX_LENGTH, NO_CODE
-from fzdask.codecs.kernels.cpu.huffman_decode import decode
+from fzdask.codecs.kernels.cpu.huffman_decode import decode, starts_of
 from fzdask.codecs.kernels.cpu.huffman_runs import ROOM as RUN_ROOM
 from fzdask.codecs.kernels.cpu.huffman_runs import code_runs, count_runs, run_table
 from fzdask.codecs.kernels.cpu.huffman_steps import (
@@ -39,7 +39,7 @@ from fzdask.codecs.kernels.cpu.symbols import (
 )
 from fzdask.jit import njit
 
-__all__ = ["coded_bits", "count_runs", "decode", "encode"]
+__all__ = ["coded_bits", "count_runs", "decode", "encode", "starts_of"]
 
 LATER = (1 << UNIT) - 1  # flags of symbols that are to be looked up in the larger table
 MANY_LARGE = 1 << (MAX_LENGTH - 8)  # share of symbols that are not near, in 2**-MAX_LENGTH

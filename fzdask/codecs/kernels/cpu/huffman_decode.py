@@ -49,23 +49,24 @@ def _consumed(typingctx, window):
 
 
 @njit(nogil=True, cache=True)
-def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
-    """Decode every chunk into zigzagged values of 16 bits; the words are not kept.
+def decode(source, words, starts, chunk, mode, fast, slow, table, out, places, wide):
+    """Decode every chunk into zigzagged values of 16 bits.
 
-    ``words`` must be followed by enough zero words that no chunk can run past the end; ``table``
-    is empty or, for ``mode`` below 1, that of
-    :func:`~fzdask.codecs.kernels.cpu.huffman_table.several_table`. Of values that need more than
-    16 bits, ``wide`` gets all and ``places`` where they are, in any order; both have room for as
-    many as there can be.
+    ``source`` is the address of the words, which are turned into ``words``. That has room for 16
+    more, and for as many as one chunk can run past the end: what is there makes no difference,
+    since a chunk that reads it does not end where it should. ``table`` is empty or, for ``mode``
+    below 1, that of :func:`~fzdask.codecs.kernels.cpu.huffman_table.several_table`. Of values
+    that need more than 16 bits, ``wide`` gets all and ``places`` where they are, in any order;
+    both have room for as many as there can be.
 
     Returns
     -------
     int
         How many these are; -1 where a chunk is no code or does not end where it should.
     """
-    turn_bytes(words)
     n = out.size
     chunks = starts.size - 1
+    turn_bytes(source, starts[chunks], words)
     extra = np.zeros(3, np.int64)
     extra[1], extra[2] = places.ctypes.data, wide.ctypes.data
     also = extra.ctypes.data
@@ -101,6 +102,19 @@ def decode(words, starts, chunk, mode, fast, slow, table, out, places, wide):
             return -1
         c += 1
     return extra[0]
+
+
+@njit(nogil=True, cache=True)
+def starts_of(sizes, starts):
+    """Where chunks of these sizes begin, and the last one ends; False where one is empty."""
+    total = np.int64(0)
+    least = np.uint16(0xFFFF)
+    starts[0] = 0
+    for k in range(sizes.size):
+        least = min(least, sizes[k])
+        total += sizes[k]
+        starts[k + 1] = total
+    return least > 0
 
 
 @njit(nogil=True, cache=True)

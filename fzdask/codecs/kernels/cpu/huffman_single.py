@@ -21,7 +21,16 @@ from fzdask.codecs.kernels.cpu.symbols import (
     class_base,
     extra_bits,
 )
-from fzdask.codecs.kernels.cpu.vectors import I16, I32, I64, call, step
+from fzdask.codecs.kernels.cpu.vectors import (
+    I16,
+    I32,
+    I64,
+    call,
+    copy_bytes,
+    load,
+    step,
+    store,
+)
 from fzdask.jit import njit
 
 __all__ = [
@@ -40,6 +49,7 @@ __all__ = [
 
 BAD = np.uint64(2**64 - 1)
 SPECIAL_BIT = 15  # of an entry: it is none of these, but an escape, a run, a large value
+_TURNED = 16  # words whose bytes are turned at once
 _HOLE = np.uint32(1 << SPECIAL_BIT)
 _MOST_BITS = 28  # of an entry: two have to fit the 57 bits that a window holds at least
 
@@ -174,16 +184,29 @@ def decode_some(words, fast, slow, bit, mode, out, i, stop, end, extra):
 
 
 @intrinsic
-def _bytes_turned(typingctx, word):
-    """The bytes of a word in the opposite order."""
-    return step(lambda b, word: call(b, "llvm.bswap.i32", I32, word), types.uint32, types.uint32)
+def _turn(typingctx, source, target):
+    """16 words with the bytes of each the other way round."""
+
+    def build(b, source, target):
+        words = load(b, source, I32, _TURNED)
+        store(b, target, call(b, f"llvm.bswap.v{_TURNED}i32", words.type, words))
+
+    return step(build, types.void, types.int64, types.int64)
 
 
 @njit(nogil=True, cache=True)
-def turn_bytes(words):
-    """Let the bytes of each word begin with the most significant one, as :func:`window` asks."""
-    for k in range(words.size):
-        words[k] = _bytes_turned(words[k])
+def turn_bytes(source, many, words):
+    """Let the bytes of each word begin with the most significant one, as :func:`window` asks.
+
+    ``source`` is an address; ``words`` get so many from there, and a few zeros behind them.
+    """
+    target = np.int64(words.ctypes.data)
+    whole = many - many % _TURNED
+    for k in range(0, whole, _TURNED):
+        _turn(source + 4 * k, target + 4 * k)
+    rest = np.zeros(_TURNED, np.uint32)
+    copy_bytes(source + 4 * whole, rest.ctypes.data, 4 * (many - whole))
+    _turn(rest.ctypes.data, target + 4 * whole)
 
 
 @njit(nogil=True, cache=True)

@@ -52,6 +52,7 @@ class Codec:
 def fzdask_codec(preset: str) -> Codec:
     """fzdask under one preset, called as a user calls it, with the array as it is."""
     from fzdask import FZCodec
+    from fzdask.codecs import codebooks
 
     class FZSession:
         def __init__(self, array: NDArray[Any], bound: float) -> None:
@@ -68,6 +69,7 @@ def fzdask_codec(preset: str) -> Codec:
 
     @contextmanager
     def opened(array: NDArray[Any], bound: float) -> Iterator[Session]:
+        codebooks._remembered.cache_clear()  # a stream read once has a book of its own
         yield FZSession(array, bound)
 
     return Codec(f"fzdask:{preset}", True, opened)

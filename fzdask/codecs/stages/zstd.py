@@ -11,7 +11,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu import histogram
+from fzdask.codecs.kernels.cpu import histogram, zstd_frame
+from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import ByteStage
 from fzdask.errors import ConfigError, FormatError
 
@@ -26,7 +27,6 @@ FEW_PIECES = 4  # of so many, one is looked at where data is small; where not, o
 MANY_PIECES = 16
 ENTROPY_ALONE = 0.05  # from this `least` on, large data of even byte counts is not tried, and
 NEAR = 14  # blocks have 2**14 bytes, which their codes fit better; there is not much to repeat
-BLOCK = 1 << 17  # bytes; the most that a block of a frame gives
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Zstd(ByteStage):
     def _promising(self, data: NDArray[np.uint8]) -> bool:
         """Whether it is worth compressing: told from byte counts, or from a sixteenth, or both."""
         if data.size < TINY_PER_SHARE * self.least:
-            place = data.__array_interface__["data"][0]
+            place = address(data)
             found, looked = histogram.collisions(place, data.size, data.size, data.size)
             return bool(found > FEW_VALUES * looked * looked)
         if data.size <= SMALL:
@@ -90,14 +90,14 @@ class Zstd(ByteStage):
 
     def _uneven(self, data: NDArray[np.uint8], every: int) -> bool:
         """Whether the entropy of the bytes is low enough, in every so many-th piece."""
-        place = data.__array_interface__["data"][0]
+        place = address(data)
         piece = PIECE if data.size >= PIECE * every else data.size
         found, looked = histogram.collisions(place, data.size, piece, piece * every)
         uniform = looked * looked // 256 + 2 * looked
         return bool(found > _collisions(self.least) * uniform)
 
     def check(self, data: NDArray[np.uint8], nbytes: int) -> None:
-        if _content_size(data) != nbytes:
+        if zstd_frame.content_size(address(data), data.size) != nbytes:
             raise FormatError(
                 f"fzdask stream: a zstd frame of {data.size} bytes does not hold {nbytes}; "
                 "the stream is damaged."
@@ -147,30 +147,3 @@ def _collisions(least: float) -> float:
     are not tried: that costs more than coding a few KiB.
     """
     return float(round(2.0 ** (8 * least), 2))
-
-
-def _content_size(frame: NDArray[np.uint8]) -> int:
-    """Content size that a frame tells (RFC 8878, 3.1.1), or -1.
-
-    -1 where the bytes are not exactly one frame, or its blocks cannot give so much.
-    """
-    data = frame.data
-    if len(data) < 6 or bytes(data[:4]) != b"\x28\xb5\x2f\xfd":
-        return -1
-    descriptor = data[4]
-    single = descriptor >> 5 & 1
-    width = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
-    at = 5 + (0 if single else 1) + (0, 1, 2, 4)[descriptor & 3]
-    if width == 0:
-        return -1
-    size = int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
-    at += width
-    room = 0
-    last = 0
-    while not last and at + 3 <= len(data):
-        block = int.from_bytes(data[at : at + 3], "little")
-        last = block & 1
-        room += BLOCK
-        at += 3 + (1 if block >> 1 & 3 == 1 else block >> 3)  # of type 1: one byte, repeated
-    at += 4 * (descriptor >> 2 & 1)  # checksum
-    return size if last and at == len(data) and size <= room else -1

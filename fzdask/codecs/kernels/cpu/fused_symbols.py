@@ -14,8 +14,8 @@ from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.symbol_steps import (
     FOUR_BITS,
     HALF,
+    MANY_SHIFT,
     NOT_SMALL,
-    QUARTER,
     SOME_WIDE,
     UNIT,
     popcount,
@@ -62,7 +62,7 @@ def encode(
     exact, lost = new_flags()
     pairs = np.zeros((TABLES, PAIRS + 1), np.uint16)
     fours = np.zeros((TABLES, PAIRS + 1), np.uint16)
-    places = np.empty(TILE // 2, np.uint16)
+    places = np.empty(TILE // 2 + HALF, np.uint16)
     found = np.empty(TILE // UNIT, np.int64)
     seen = np.zeros(BY_FOURS + 1, np.int64)
     used = 0
@@ -101,24 +101,28 @@ def _symbols(residual, m, z, pos, wide, used, way, seen, places, found, pairs, f
     large = 0
     some_wide = np.int64(0)
     # Apart from counting: a load soon after a wider store waits for it.
+    some = np.int64(0)
     if way == BY_FOURS:
         for g in range(units):
-            what = zigzag_fours_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + HALF * g)
-            found[g] = what
+            what = zigzag_fours_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + 2 * some)
+            found[g] = what & NOT_SMALL
             large += popcount(what & NOT_SMALL)
-            some_wide |= what
+            some_wide |= what & SOME_WIDE
+            some += what >> MANY_SHIFT
         if large > _MANY_FOURS:
             way = BY_PAIRS
     following = way
     if way != BY_FOURS:
         large = 0
+        some = np.int64(0)
         for g in range(units):
-            what = zigzag_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + UNIT * g)
-            found[g] = what
+            what = zigzag_step(a + 4 * UNIT * g, target + 2 * UNIT * g, where + 2 * some)
+            found[g] = what & NOT_SMALL
             large += popcount(what & NOT_SMALL)
-            some_wide |= what
+            some_wide |= what & SOME_WIDE
+            some += what >> MANY_SHIFT
         following = SINGLY if large > _MANY else BY_PAIRS
-    if some_wide & SOME_WIDE:
+    if some_wide:
         for j in range(m):
             if z[pos + j] == WIDE:
                 wide[used] = zigzag(residual[j])
@@ -128,37 +132,30 @@ def _symbols(residual, m, z, pos, wide, used, way, seen, places, found, pairs, f
         count_symbols(z[pos : pos + m], wide, first, tables)
         return used, following
     rest = tables[0]
-    if way == BY_FOURS:
-        zeros = _count(z, pos, units, QUARTER, places, found, fours, rest)
-    else:
-        zeros = _count(z, pos, units, HALF, places, found, pairs, rest)
+    many = 4 if way == BY_FOURS else 2
+    joint = fours if way == BY_FOURS else pairs
+    _count(z, pos, found[:units], many, places, some, joint, rest)
     for j in range(first, used):
         rest[symbol_of(wide[j])] += 1
+    zeros = UNIT * units - many * (some + large)
     rest[0] += zeros - (-m % UNIT)  # what pads the last unit is not counted
     return used, following
 
 
 @njit(nogil=True, cache=True)
-def _count(z, pos, units, size, places, found, joint, rest):
-    """Count the values of a tile, so many at a time; zeros of whole units are left to the caller.
-
-    ``size`` is how many of these there are in a unit.
-    """
+def _count(z, pos, found, many, places, some, joint, rest):
+    """Count the values of a tile, ``many`` at a time, but for those that are all 0."""
     p0, p1, p2, p3 = joint[0], joint[1], joint[2], joint[3]
     one = np.uint16(1)
-    many = UNIT // size
-    zeros = 0
-    for g in range(units):
-        if found[g] == 0:
-            zeros += UNIT
-            continue
-        here = places[size * g : size * g + size]
-        for k in range(0, size, TABLES):
-            p0[here[k]] += one
-            p1[here[k + 1]] += one
-            p2[here[k + 2]] += one
-            p3[here[k + 3]] += one
-        others = found[g] & NOT_SMALL
+    for k in range(some, some + TABLES):
+        places[k] = PAIRS  # of which nothing is made
+    for k in range(0, some, TABLES):
+        p0[places[k]] += one
+        p1[places[k + 1]] += one
+        p2[places[k + 2]] += one
+        p3[places[k + 3]] += one
+    for g in range(found.size):
+        others = found[g]
         while others:
             j = pos + UNIT * g + many * trailing_zeros(np.uint64(others))
             others &= others - 1
@@ -166,7 +163,6 @@ def _count(z, pos, units, size, places, found, joint, rest):
                 u = z[i]
                 if u != WIDE:
                     rest[symbol_of(np.uint64(u))] += 1
-    return zeros
 
 
 @njit(nogil=True, cache=True)

@@ -115,9 +115,9 @@ class Codebook:
     @classmethod
     def build(cls, counts: NDArray[np.int64], mode: int) -> Codebook:
         """The best codebook for these counts."""
-        lengths = codebook.code_lengths(counts)
-        book = cls(codebook.pack_lengths(lengths).tobytes(), mode)
-        book.__dict__["lengths"] = lengths  # known already
+        lengths, packed, codes = codebook.for_encoding(counts)
+        book = cls(packed.tobytes(), mode)
+        book.__dict__.update(lengths=lengths, codes=codes)  # known already
         return book
 
     @classmethod
@@ -206,8 +206,8 @@ def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) 
 
 def run_symbol(counts: NDArray[np.int64], size: int) -> int:
     """The symbol whose runs are worth trying, or -1."""
-    mode = int(counts.argmax())
-    return mode if counts[mode] > TRY_RUNS * size and mode < symbols.DIRECT else -1
+    mode, many = choice.most_frequent(counts)
+    return mode if many > TRY_RUNS * size and mode < symbols.DIRECT else -1
 
 
 def count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[np.int64], int]:

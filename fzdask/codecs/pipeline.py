@@ -203,7 +203,8 @@ class Pipeline:
             if result.sections:
                 names = chain[k].section_names
                 for name, section in result.sections.items():
-                    sections.append((k, names.index(name) + 1, np.frombuffer(section, np.uint8)))
+                    held = section if type(section) is np.ndarray else np.frombuffer(section, "u1")
+                    sections.append((k, names.index(name) + 1, held))
         data = results[-1].data
         params = [result.params for result in results]
         if at + len(results) == len(chain):

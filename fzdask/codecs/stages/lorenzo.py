@@ -179,9 +179,10 @@ def choose_axes(
     if not folded or data.size < 2:
         return 0
     costs = _costs(data, folded, inv, forced, min(max(data.size // 256, 256), 2048, data.size))
-    if not costs.any():
+    best = int(costs.argmin())
+    if not costs[best] and not costs.any():
         return (1 << len(folded)) - 1
-    return int(costs.argmin())
+    return best
 
 
 def _narrow_axes(data: NDArray[Any], form: Form, job: Job) -> int:

@@ -24,6 +24,16 @@ def added(tables):
 
 
 @njit(nogil=True, cache=True)
+def most_frequent(counts):
+    """The symbol that occurs most often, of several the first, and how often that is."""
+    best = 0
+    for s in range(1, counts.size):
+        if counts[s] > counts[best]:
+            best = s
+    return best, np.int64(counts[best])
+
+
+@njit(nogil=True, cache=True)
 def costs_of(books):
     """Bits of every symbol in every book, raw bits left out; a row for each symbol.
 

@@ -118,6 +118,13 @@ def canonical_codes(lengths):
 
 
 @njit(nogil=True, cache=True)
+def for_encoding(counts):
+    """The best code for these counts: its lengths, their compact form, and the codes."""
+    lengths = code_lengths(counts)
+    return lengths, pack_lengths(lengths), canonical_codes(lengths)
+
+
+@njit(nogil=True, cache=True)
 def decoding_tables(lengths):
     """Tables for decoding; both empty when the lengths are no complete prefix code.
 

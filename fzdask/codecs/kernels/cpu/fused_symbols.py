@@ -12,7 +12,6 @@ from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
 from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.symbol_steps import (
-    FOUR_BITS,
     HALF,
     MANY_SHIFT,
     NOT_SMALL,
@@ -169,45 +168,32 @@ def _count(z, pos, found, many, places, some, joint, rest):
 def _add_joint(seen, pairs, fours, tables):
     """Turn counts of several values into those of one, and begin anew."""
     if seen[BY_PAIRS]:
-        _add_pairs(pairs, tables)
+        _add(pairs, tables[0], 1)
     if seen[BY_FOURS]:
-        _add_fours(fours, tables)
+        _add(fours, tables[0], 2)
     seen[:] = 0
 
 
 @njit(nogil=True, cache=True)
-def _add_pairs(pairs, tables):
-    """Turn counts of pairs into those of values, and begin anew."""
-    counts = tables[0]
-    p0, p1, p2, p3 = pairs[0], pairs[1], pairs[2], pairs[3]
-    for b in range(1 << SMALL_BITS):
-        row = np.int64(0)
-        for a in range(1 << SMALL_BITS):
-            i = (b << SMALL_BITS) | a
-            c = np.int64(p0[i]) + np.int64(p1[i]) + np.int64(p2[i]) + np.int64(p3[i])
-            counts[a] += c
+def _add(joint, counts, many):
+    """Turn these into counts of values, of which ``many`` are in either half of an index."""
+    half = 1 << SMALL_BITS
+    found = np.zeros(half, np.uint32)  # of one half or the other; some tiles do not fill it
+    for b in range(half):
+        first = b << SMALL_BITS
+        p0, p1 = joint[0, first : first + half], joint[1, first : first + half]
+        p2, p3 = joint[2, first : first + half], joint[3, first : first + half]
+        row = np.uint32(0)
+        for a in range(half):
+            c = np.uint32(p0[a]) + np.uint32(p1[a]) + np.uint32(p2[a]) + np.uint32(p3[a])
+            found[a] += c
             row += c
-        counts[b] += row
-    pairs[:] = 0
-
-
-@njit(nogil=True, cache=True)
-def _add_fours(fours, tables):
-    """The same of counts of four values."""
-    counts = tables[0]
-    p0, p1, p2, p3 = fours[0], fours[1], fours[2], fours[3]
-    size = 1 << FOUR_BITS
-    for i in range(0, PAIRS, size):
-        row = np.int64(0)
-        for a in range(size):
-            c = np.int64(p0[i + a]) + np.int64(p1[i + a])
-            c += np.int64(p2[i + a]) + np.int64(p3[i + a])
-            counts[a] += c
-            row += c
-        if row:
-            for k in range(1, 4):
-                counts[(i >> (k * FOUR_BITS)) & (size - 1)] += row
-    fours[:] = 0
+        found[b] += row
+    width = SMALL_BITS // many
+    for i in range(half):
+        for k in range(0, SMALL_BITS, width):
+            counts[(i >> k) & ((1 << width) - 1)] += found[i]
+    joint[:] = 0
 
 
 @njit(nogil=True, cache=True)

@@ -214,8 +214,8 @@ def decode(
         header.dtype, header.shape, header.order, header.bound_kind, header.resolved, header.stages
     )
     room = room_in(out, form, header.order) if out is not None else None
-    if room is not None and np.may_share_memory(room, as_bytes(stream)):
-        room = None
+    if room is not None and type(stream) is not bytes:
+        room = None if np.may_share_memory(room, as_bytes(stream)) else room
     if decoding is None:
         flat = _read_stored(header, blobs)
     else:

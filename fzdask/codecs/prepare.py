@@ -127,8 +127,8 @@ def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> ND
     return flat.reshape(shape[::-1]).T if order == "F" else flat.reshape(shape)
 
 
-def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[np.uint8] | None:
-    """The bytes of an array to fill, if decoded values can go straight into it.
+def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[Any] | None:
+    """The flat elements of an array to fill, if decoded values can go straight into it.
 
     It has the shape of the array that was compressed, of which this is the form and the memory
     order; or it is flat, of the same dtype or of bytes.
@@ -140,9 +140,10 @@ def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[np.uint8] | No
     alike = out.dtype == dtype and whole.shape in (form.shape, (form.size,))
     if not alike and (out.dtype != np.uint8 or out.shape != (form.size * dtype.itemsize,)):
         return None
-    if not whole.flags.c_contiguous or whole.__array_interface__["data"][0] % dtype.alignment:
+    if not whole.flags.c_contiguous:
         return None
-    return whole.reshape(-1).view(np.uint8)
+    flat = whole.reshape(-1).view(dtype)
+    return flat if flat.flags.aligned else None
 
 
 def prepare(array: NDArray[Any], order: str, config: CodecConfig, slack: float = 1.0) -> Prepared:

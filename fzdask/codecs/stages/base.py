@@ -107,13 +107,13 @@ class Known:
     ----------
     book : Codebook, optional
         The codebook of the codec's configuration, for streams that only name theirs.
-    room : uint8 array, optional
-        Memory in which the caller wants the array, of its size and aligned for it. What gives the
-        array may put it there instead of in memory of its own, or leave anything there.
+    room : flat array, optional
+        Where the caller wants the array, of its size and aligned for it. What gives the array may
+        put it there instead of in memory of its own, or leave anything there.
     """
 
     book: Codebook | None = None
-    room: NDArray[np.uint8] | None = None
+    room: NDArray[Any] | None = None
 
 
 @dataclass(slots=True)

@@ -81,7 +81,7 @@ def decode(
     n = out.size
     ends = np.zeros(2 * SLACK, np.uint8)
     planes = with_slack(address, nbytes, ends)
-    rest = np.zeros(TILE + LANES, out.dtype)
+    rest = np.empty(TILE + LANES, out.dtype)
     at = np.int64(0)
     used = np.int64(0)
     summed = tile_differences.sums_first(plan)

@@ -206,7 +206,7 @@ def decode(
     do not fit it, by ``places``, which ascend.
     """
     n = out.size
-    rest = np.zeros(TILE + LANES, out.dtype)
+    rest = np.empty(TILE + LANES, out.dtype)
     size = out.itemsize
     used = 0
     summed = tile_differences.sums_first(plan)

@@ -28,6 +28,7 @@ DESCRIBED = 63  # a description follows
 F_ORDER = 1 << 6
 BIG_ENDIAN = 1 << 7
 MAX_NDIM = 64  # NumPy's own limit
+TOO_SHORT = "fzdask stream: the header ends too soon; the stream is damaged."
 TOO_LARGE = "fzdask stream: a number in the header exceeds 63 bits; it is damaged."
 _DOUBLE, _TWO = struct.Struct("<d"), struct.Struct("<dd")
 _ONE_BYTE = tuple(bytes([value]) for value in range(256))
@@ -74,12 +75,12 @@ _known_beginning = lru_cache(maxsize=1024)(_pack_beginning)
 
 def unpack_fields(data: bytes, header_nbytes: int) -> Header:
     """The inverse of :func:`pack_fields`; FormatError where the bytes are none."""
-    reader = _Reader(data)
     for beginning, known in _latest:
         if data.startswith(beginning):
-            reader.at, fields = len(beginning), known
+            at, fields = len(beginning), known
             break
     else:
+        reader = _Reader(data)
         dtype, order = _unpack_dtype(reader)
         shape = _unpack_shape(reader)
         fields = (dtype, shape, order, *_unpack_bound(reader), _unpack_stages(reader))
@@ -87,8 +88,9 @@ def unpack_fields(data: bytes, header_nbytes: int) -> Header:
             raise FormatError(
                 f"fzdask stream: shape {shape} of {dtype} exceeds 2**63 bytes; damaged."
             )
-        _latest[:] = [(data[: reader.at], fields), *_latest[: _KEPT - 1]]
-    return Header(*fields, _unpack_sections(reader, len(fields[-1])), header_nbytes)
+        at = reader.at
+        _latest[:] = [(data[:at], fields), *_latest[: _KEPT - 1]]
+    return Header(*fields, _unpack_sections(_varints(data, at), len(fields[-1])), header_nbytes)
 
 
 def varint(value: int) -> bytes:
@@ -117,7 +119,7 @@ class _Reader:
     def take(self, n: int) -> bytes:
         at = self.at
         if n > len(self.data) - at:
-            raise FormatError("fzdask stream: the header ends too soon; the stream is damaged.")
+            raise FormatError(TOO_SHORT)
         self.at = at + n
         return self.data[at : at + n]
 
@@ -139,24 +141,6 @@ class _Reader:
             if byte < 128:
                 return value
         raise FormatError(TOO_LARGE)
-
-    def varints(self) -> list[int]:
-        """All that are left."""
-        values = []
-        value = shift = 0
-        for byte in self.data[self.at :]:
-            value |= (byte & 127) << shift
-            if byte < 128:
-                values.append(value)
-                value = shift = 0
-            else:
-                shift += 7
-                if shift > 56:
-                    raise FormatError(TOO_LARGE)
-        self.at = len(self.data)
-        if shift:
-            self.take(1)
-        return values
 
     def double(self) -> float:
         value: float = _DOUBLE.unpack(self.take(8))[0]
@@ -284,10 +268,28 @@ def _pack_sections(sections: tuple[SectionEntry, ...]) -> bytes:
     return b"".join(out)
 
 
-def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
+def _varints(data: bytes, at: int) -> list[int]:
+    """All numbers from a place on."""
+    values = []
+    value = shift = 0
+    for byte in data[at:]:
+        value |= (byte & 127) << shift
+        if byte < 128:
+            values.append(value)
+            value = shift = 0
+        else:
+            shift += 7
+            if shift > 56:
+                raise FormatError(TOO_LARGE)
+    if shift:
+        raise FormatError(TOO_SHORT)
+    return values
+
+
+def _unpack_sections(numbers: list[int], stages: int) -> tuple[SectionEntry, ...]:
+    """Those that the numbers behind all other fields tell."""
     sections = []
     places = set()
-    numbers = reader.varints()  # they are the last field
     at = 0
     while at < len(numbers):
         tag = numbers[at]
@@ -301,7 +303,7 @@ def _unpack_sections(reader: _Reader, stages: int) -> tuple[SectionEntry, ...]:
             raise FormatError("fzdask stream: a section of no known stage; it is damaged.")
         end = at + 1 + applied.bit_count()
         if end > len(numbers):
-            reader.take(1)  # which is not there
+            raise FormatError(TOO_SHORT)
         sizes = tuple(numbers[at:end])
         at = end
         if applied and not _possible(sizes):

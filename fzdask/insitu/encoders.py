@@ -26,13 +26,16 @@ __all__ = ["Encoder", "make_encoder"]
 Encoder = Callable[[NDArray[Any]], Slices]
 """Takes the values of a whole chunk (or shard), C-contiguous; the slices return its bytes."""
 
+Where = tuple[int, ...]
+WriteOrder = Callable[[Where, Where], Where]
+"""From the coordinates of a chunk and the counts of chunks along the axes to a sorting key."""
+
 
 def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool) -> Encoder:
     """The encoder for the chunks of an array, or for its shards if it has any.
 
-    With FZCodec alone the bytes are those that Zarr itself would write (within shards too, up to
-    the order of the chunks in them), and encoding pauses between slices. Any other chain of
-    codecs is run by Zarr in one piece.
+    With FZCodec alone the bytes are those that Zarr itself would write, in shards too, and
+    encoding pauses between slices. Any other chain of codecs is run by Zarr in one piece.
 
     Parameters
     ----------
@@ -48,9 +51,12 @@ def make_encoder(array: zarr.Array[Any], memory: dict[str, Buffer], share: bool)
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
         shard = codecs[0]
         inner = _config(shard.codecs, metadata.dtype, share)
-        plain = [type(c) for c in shard.index_codecs] == [BytesCodec, Crc32cCodec]
-        if inner is not None and plain and shard.index_location.value == "end" and _crc32c():
-            return _shard_encoder(inner, shard.chunk_shape, metadata.fill_value)
+        order = _write_order(shard)
+        if inner is not None and order is not None and _has_plain_index(shard) and _crc32c():
+            counts = tuple(n // c for n, c in zip(array.shape, shard.chunk_shape, strict=True))
+            grid = itertools.product(*(range(n) for n in counts))
+            places = sorted(grid, key=lambda where: order(where, counts))
+            return _shard_encoder(inner, shard.chunk_shape, counts, places, metadata.fill_value)
         return _zarr_encoder(array, memory)
     if len(codecs) == 1 and _is_plain(codecs[0]) and not _has_objects(metadata.dtype):
         return _raw_encoder()
@@ -83,7 +89,46 @@ def _has_objects(dtype: Any) -> bool:
 
 def _is_plain(codec: Any) -> bool:
     """Whether a codec lays values out in memory order, little-endian."""
-    return isinstance(codec, BytesCodec) and getattr(codec.endian, "value", "little") == "little"
+    return isinstance(codec, BytesCodec) and _text(codec.endian) in (None, "little")
+
+
+def _has_plain_index(shard: ShardingCodec) -> bool:
+    """Whether a shard ends with its index, little-endian and followed by a checksum."""
+    codecs = shard.index_codecs
+    plain = len(codecs) == 2 and _is_plain(codecs[0]) and isinstance(codecs[1], Crc32cCodec)
+    return plain and _text(shard.index_location) == "end"
+
+
+def _text(setting: Any) -> Any:
+    """What a setting of a codec is called: an enumeration in some releases of Zarr, or a text."""
+    return getattr(setting, "value", setting)
+
+
+def _write_order(shard: ShardingCodec) -> WriteOrder | None:
+    """The key that sorts the chunks of a shard as Zarr would; None if this module knows none.
+
+    The format leaves the order free. Zarr's own is Morton's, so that chunks that are near to each
+    other in space are so in the file; newer releases let the user choose (`subchunk_write_order`).
+    """
+    return _WRITE_ORDERS.get(getattr(shard, "subchunk_write_order", "morton"))
+
+
+def _morton(where: Where, counts: Where) -> Where:
+    """Bits of the coordinates, interleaved: a coordinate has as many as its axis needs."""
+    bits = [
+        (level, axis, index >> level & 1)
+        for axis, (index, count) in enumerate(zip(where, counts, strict=True))
+        for level in range((count - 1).bit_length())
+    ]
+    return tuple(bit for _, _, bit in sorted(bits, reverse=True))
+
+
+_WRITE_ORDERS: dict[str, WriteOrder] = {
+    "morton": _morton,
+    "unordered": lambda where, counts: where,
+    "lexicographic": lambda where, counts: where,
+    "colexicographic": lambda where, counts: where[::-1],
+}
 
 
 def _raw_encoder() -> Encoder:
@@ -104,18 +149,19 @@ def _chunk_encoder(config: CodecConfig, fill_value: Any) -> Encoder:
     return encode
 
 
-def _shard_encoder(config: CodecConfig, inner: Sequence[int], fill_value: Any) -> Encoder:
-    """Chunks one after the other in C order, then their index: Zarr's ``sharding_indexed``."""
+def _shard_encoder(
+    config: CodecConfig, inner: Where, counts: Where, places: Sequence[Where], fill_value: Any
+) -> Encoder:
+    """Chunks one after the other as in `places`, then their index: Zarr's ``sharding_indexed``."""
     chunk = _chunk_encoder(config, fill_value)
     checksum = _crc32c()
     assert checksum is not None
 
     def encode(values: NDArray[Any]) -> Slices:
-        counts = [n // c for n, c in zip(values.shape, inner, strict=True)]
         index = np.empty((*counts, 2), "<u8")
         parts: list[bytes] = []
         at = 0
-        for where in itertools.product(*(range(n) for n in counts)):
+        for where in places:
             region = tuple(slice(i * c, (i + 1) * c) for i, c in zip(where, inner, strict=True))
             stream = yield from chunk(np.ascontiguousarray(values[region]))
             index[where] = at, len(stream)

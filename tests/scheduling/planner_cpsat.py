@@ -78,6 +78,9 @@ def optimum(jobs, workers, storage=None, seconds=20.0, unit=1e-3):
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 1
+    # Else the solver leaves the system's own handler of SIGINT, which ends the process, where
+    # Python's was: a test that raises an interrupt later on would end the whole run.
+    solver.parameters.catch_sigint_signal = False
     status = solver.solve(model)
     assert status == cp_model.OPTIMAL, solver.status_name(status)
     return round(solver.objective_value)

@@ -87,7 +87,7 @@ def plan_bounds(dataset: xr.Dataset, asked: Asked, who: str) -> dict[Hashable, B
     for name, (kind, _) in asked.named.items():
         check_can_lose(dataset, name, kind, who)
     bounds: dict[Hashable, Bound] = {}
-    fields = field_names(dataset)
+    fields = set(field_names(dataset))
     for name, variable in dataset.variables.items():
         if name in asked.named:
             bounds[name] = asked.named[name]

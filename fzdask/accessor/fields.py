@@ -19,7 +19,15 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FILLS", "check_can_lose", "check_fills", "field_names", "is_packed", "sentinels"]
+__all__ = [
+    "FILLS",
+    "check_can_lose",
+    "check_fills",
+    "field_names",
+    "helper_names",
+    "is_packed",
+    "sentinels",
+]
 
 FILLS = ("_FillValue", "missing_value")
 # Attributes by which CF names helper variables.
@@ -28,14 +36,14 @@ _FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 _PACKING = ("scale_factor", "add_offset", "_Unsigned")
 
 
-def field_names(dataset: xr.Dataset) -> set[Hashable]:
-    """Names of the fields."""
+def field_names(dataset: xr.Dataset) -> list[Hashable]:
+    """Names of the fields, in the order of the dataset; decoded as xarray does or raw."""
     helpers = _helpers(dataset)
-    return {
+    return [
         name
         for name, variable in dataset.data_vars.items()
         if name not in helpers and _is_field(variable.variable)
-    }
+    ]
 
 
 def _is_field(variable: xr.Variable) -> bool:
@@ -62,9 +70,13 @@ def _helpers(dataset: xr.Dataset) -> set[Hashable]:
                 if word in dataset.variables and set(dataset[word].dims) <= set(variable.dims):
                     words.add(word)
     for source in sources:
-        for key in _REFERENCES:
-            words.update(_words(source.get(key, "")))
+        words |= helper_names(source)
     return words
+
+
+def helper_names(attributes: Mapping[Any, Any]) -> set[str]:
+    """Names of coordinates, cell bounds and the like that these attributes point to."""
+    return {word for key in _REFERENCES for word in _words(attributes.get(key, ""))}
 
 
 def _words(text: Any) -> list[str]:

@@ -96,27 +96,35 @@ def _to_zarr(
     source: Path, target: Path, options: dict[str, Any], variable: str | None, *, force: bool
 ) -> None:
     from fzdask import FZCodec
-    from fzdask.cli.cf_fields import field_names, fill_values, select_variable
+    from fzdask.accessor.fields import check_fills, field_names, sentinels
     from fzdask.cli.dask_work import write_zarr
-    from fzdask.cli.datasets import open_raw
+    from fzdask.cli.datasets import open_raw, select_variable
 
     FZCodec(**options)  # a wrong bound or pipeline is refused before anything is opened
     dataset = open_raw(source)
     if variable is not None:
         dataset = select_variable(dataset, variable, source)
-    fields = field_names(dataset)
-    if variable is not None and variable not in fields:
+    fields = {str(name) for name in field_names(dataset)}
+    # A number by itself is kept exactly, which is within any bound.
+    numbers = {str(n) for n, v in dataset.data_vars.items() if not v.ndim and v.dtype.kind in "fc"}
+    if variable is not None and variable not in fields | numbers:
         raise CommandError(
-            f"{source}: variable {variable!r} is {dataset[variable].dtype}, no floating-point "
-            "field; an error bound does not apply to it."
+            f"{source}: variable {variable!r} ({dataset[variable].dtype}) is no floating-point "
+            "field, or it locates or describes the values of others; an error bound does not "
+            "apply to it."
         )
-    if not fields:
+    if not fields | numbers:
         raise CommandError(f"{source}: no floating-point field in it; there is nothing to bound.")
+
+    if not options.get("lossless"):
+        for name in fields:
+            check_fills(name, (dataset[name].attrs,), str(source))
 
     def compressor(name: str) -> FZCodec | None:
         if name not in fields:
             return None
-        kept = dict.fromkeys((*options.get("preserve", ()), *fill_values(dataset[name])))
+        fills = sentinels(dataset[name].dtype, dataset[name].attrs)
+        kept = dict.fromkeys((*options.get("preserve", ()), *fills))
         return FZCodec(**{**options, "preserve": tuple(kept)})
 
     with atomic_output(target, force=force) as partial:

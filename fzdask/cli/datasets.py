@@ -26,6 +26,7 @@ __all__ = [
     "chunk_shape",
     "load_npy",
     "open_raw",
+    "select_variable",
     "uniform_chunks",
 ]
 
@@ -83,6 +84,23 @@ def open_raw(path: Path) -> xr.Dataset:
         raise CommandError(f"{path}: cannot be read as {kind}: {reason}") from error
     _refuse_groups(path, kind)
     return uniform_chunks(dataset)
+
+
+def select_variable(dataset: xr.Dataset, name: str, path: Path) -> xr.Dataset:
+    """Keep one variable with the helpers that its attributes name.
+
+    Raises
+    ------
+    CommandError
+        There is no such variable; the message lists those there are.
+    """
+    from fzdask.accessor.fields import helper_names
+
+    if name not in dataset.variables:
+        there = ", ".join(str(v) for v in dataset.data_vars) or "none"
+        raise CommandError(f"{path}: no variable {name!r}; it has {there}.")
+    helpers = [h for h in sorted(helper_names(dataset[name].attrs)) if h in dataset.data_vars]
+    return dataset[[name, *(h for h in helpers if h != name)]]
 
 
 def _refuse_groups(path: Path, kind: str) -> None:

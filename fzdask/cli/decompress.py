@@ -62,9 +62,8 @@ def _stream_to_npy(source: Path, target: Path, *, force: bool) -> int:
 def _from_zarr(
     source: Path, target: Path, wanted: str, variable: str | None, *, force: bool
 ) -> int:
-    from fzdask.cli.cf_fields import select_variable
     from fzdask.cli.dask_work import write_zarr
-    from fzdask.cli.datasets import open_raw
+    from fzdask.cli.datasets import open_raw, select_variable
 
     dataset = open_raw(source)
     if variable is not None:

@@ -101,13 +101,13 @@ def _generate(size: int, seed: int) -> Field:
 
 def _load(path: Path, name: str | None) -> Field:
     """Read one floating-point field of a file into memory; its first part if it is very large."""
-    from fzdask.cli.cf_fields import field_names, fill_values
+    from fzdask.accessor.fields import field_names, sentinels
     from fzdask.cli.dask_work import dask_progress
     from fzdask.cli.datasets import open_raw
 
     input_kind(path, (".npy", ".nc", ".zarr"))
     dataset = open_raw(path)
-    names = field_names(dataset)
+    names = [str(each) for each in field_names(dataset)]
     if not names:
         raise CommandError(f"{path}: no floating-point field in it; the demo needs one.")
     if name is None:
@@ -129,7 +129,7 @@ def _load(path: Path, name: str | None) -> Field:
     with dask_progress(f"read {path.name}"):
         values = lazy.data.compute() if lazy.chunks is not None else lazy.values
     label = path.name if path.suffix.lower() == ".npy" else f"{path.name}:{name}"
-    return Field(label, values, fill_values(lazy), note)
+    return Field(label, values, sentinels(lazy.dtype, lazy.attrs), note)
 
 
 def _absolute_bound(options: dict[str, Any], field: Field) -> float:

@@ -76,7 +76,7 @@ def explain(
 
 def _field(source: Path, kind: str, variable: str | None) -> NDArray[Any]:
     """The one field of a file, or the one that is named."""
-    from fzdask.cli.cf_fields import field_names
+    from fzdask.accessor.fields import field_names
     from fzdask.cli.datasets import load_npy, open_raw
 
     if kind == ".npy":
@@ -91,7 +91,7 @@ def _field(source: Path, kind: str, variable: str | None) -> NDArray[Any]:
             raise CommandError(
                 f"{source}: it has {len(fields)} fields; choose one with --variable of {there}."
             )
-        variable = fields[0]
+        variable = str(fields[0])
     if variable not in dataset.variables:
         raise CommandError(f"{source}: no variable {variable!r}; it has {there}.")
     loaded: NDArray[Any] = dataset[variable].to_numpy()

@@ -133,6 +133,47 @@ def test_zarr_input_of_both_formats_keeps_its_chunks(
     assert worst(stored[...], values) <= 0.01
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_complex_fill_values_stay_missing(run: Run, tmp_path: Path, zarr_format: int) -> None:
+    fill = np.complex64(1e20)
+    rng = np.random.default_rng(2)
+    values = (rng.normal(size=(40, 50)) + 1j * rng.normal(size=(40, 50))).astype("c8")
+    values[::3] = fill
+    before = xr.Dataset({"psi": (("y", "x"), values, {"_FillValue": fill})})
+    before.to_zarr(tmp_path / "in.zarr", zarr_format=zarr_format)
+    run("compress", tmp_path / "in.zarr", tmp_path / "out.zarr", "--abs", "0.01")
+    stored = zarr.open_group(tmp_path / "out.zarr", mode="r")["psi"]
+    assert stored.compressors[0].preserve == (float(np.float32(1e20)),)
+    after = xr.open_zarr(tmp_path / "out.zarr", decode_cf=False).psi
+    assert after.attrs["_FillValue"] == fill
+    back = after.values
+    assert (back[::3] == fill).all()
+    for part in ("real", "imag"):
+        assert worst(getattr(back, part), getattr(values, part)) <= 0.01
+
+
+def test_numbers_that_describe_others_stay_exact(run: Run, tmp_path: Path) -> None:
+    """Coefficients of a vertical coordinate, flags and single numbers are no fields."""
+    rng = np.random.default_rng(3)
+    before = xr.Dataset(
+        {
+            "t": (("lev", "x"), rng.normal(size=(6, 500))),
+            "a": ("lev", rng.normal(size=6)),
+            "flag": (("lev", "x"), rng.integers(0, 3, (6, 500)) * 1.5, {"flag_values": [0, 1.5]}),
+            "p0": ((), 101325.03, {"units": "Pa"}),
+        },
+        coords={"lev": ("lev", np.arange(6.0), {"formula_terms": "a: a p0: p0"})},
+    )
+    before.to_netcdf(tmp_path / "in.nc", engine="h5netcdf")
+    run("compress", tmp_path / "in.nc", tmp_path / "out.zarr", "--abs", "0.3")
+    after = xr.open_zarr(tmp_path / "out.zarr").load()
+    for name in ("a", "flag", "p0"):
+        np.testing.assert_array_equal(after[name], before[name])
+    assert 0 < worst(after.t.values, before.t.values) <= 0.3
+    run("compress", tmp_path / "in.nc", tmp_path / "p0.zarr", "--abs", "9", "--variable", "p0")
+    assert xr.open_zarr(tmp_path / "p0.zarr").p0.item() == 101325.03
+
+
 def test_one_variable_with_its_helpers(run: Run, tmp_path: Path, netcdf: Path) -> None:
     run("compress", netcdf, tmp_path / "t.zarr", "--abs", "0.01", "--variable", "t")
     assert set(xr.open_zarr(tmp_path / "t.zarr", decode_cf=False).data_vars) == {"t", "cell_lon"}

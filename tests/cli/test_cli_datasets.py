@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fzdask.cli.cf_fields import field_names, fill_values
+from fzdask.accessor.fields import field_names, sentinels
 from fzdask.cli.datasets import chunk_shape, open_raw
 
 
 def test_fields_and_fill_values_of_a_raw_dataset(netcdf: Path) -> None:
     raw = open_raw(netcdf)
     assert field_names(raw) == ["t", "p"]
-    assert fill_values(raw.t) == (-999.0,)
-    assert fill_values(raw.p) == (1e20,)
+    assert sentinels(raw.t.dtype, raw.t.attrs) == (-999.0,)
+    assert sentinels(raw.p.dtype, raw.p.attrs) == (1e20,)
     assert raw.t.chunks is not None
 
 

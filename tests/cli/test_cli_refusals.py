@@ -136,6 +136,18 @@ def test_damaged_inputs(refused: Refused, run: Run, tmp_path: Path, field: np.nd
     assert not (tmp_path / "o.zarr").exists()
 
 
+def test_fill_values_that_no_bound_can_keep(refused: Refused, run: Run, tmp_path: Path) -> None:
+    fill = np.complex64(1e20 + 1e20j)
+    values = xr.DataArray(np.full(9, fill), dims="x", attrs={"_FillValue": fill})
+    xr.Dataset({"psi": values}).to_zarr(tmp_path / "in.zarr")
+    command = ["compress", tmp_path / "in.zarr", tmp_path / "o.zarr"]
+    said = refused(*command, "--abs", "1")
+    assert "in.zarr: variable 'psi' has _FillValue" in said
+    assert not (tmp_path / "o.zarr").exists()
+    run(*command, "--lossless")
+    assert (zarr.open_group(tmp_path / "o.zarr", mode="r")["psi"][...] == fill).all()
+
+
 @pytest.mark.parametrize("kind", ["nc", "zarr"])
 def test_hierarchies_are_not_cut_to_their_root(refused: Refused, tmp_path: Path, kind: str) -> None:
     values = xr.Dataset({"t": ("x", np.ones(5))})

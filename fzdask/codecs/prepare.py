@@ -282,13 +282,22 @@ def preserved_ranges(
         with np.errstate(over="ignore"):
             mark = real.type(value)
         if np.isfinite(mark):
-            wide = float(mark)
-            # The factor covers what is rounded on the way.
-            far = reach * abs(wide) / (1 - reach) * (1 + 2.0**-49) if pointwise else reach
-            low, high = (mark, mark) if far == 0 else (wide - far, wide + far)
+            low, high = _within_reach(mark, reach, pointwise)
             aside = 0.0 if pointwise else reach
             ranges.append((_beyond(low, real, -1), _beyond(high, real, 1), _beyond(aside, real, 1)))
     return ranges
+
+
+def _within_reach(mark: Any, reach: float, pointwise: bool) -> tuple[Any, Any]:
+    """Least and greatest value that could come back as ``mark``; see `preserved_ranges`."""
+    wide = float(mark)
+    if reach == 0 or (pointwise and wide == 0):
+        return mark, mark
+    if not pointwise:
+        return wide - reach, wide + reach
+    # |x - mark| <= reach |x|, of the same sign; the factors cover what is rounded on the way.
+    ends = wide / (1 + reach) * (1 - 2.0**-49), wide / (1 - reach) * (1 + 2.0**-49)
+    return min(ends), max(ends)
 
 
 def _beyond(end: Any, dtype: np.dtype[Any], way: int) -> Any:

@@ -98,6 +98,25 @@ def test_ranges_hold_whatever_could_come_back_as_the_mark(dtype, mark, reach):
     assert high >= wide + np.longdouble(reach)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("mark", [1.0, -999.0, 6e4, -(2.0**-14), 5e-8])
+@pytest.mark.parametrize("reach", [1e-300, 1e-5, 0.1, 0.5, 0.9, 1 - 2.0**-53])
+def test_ranges_of_a_pointwise_bound_are_no_wider_than_its_reach(dtype, mark, reach):
+    """|x - mark| <= reach |x| holds from mark / (1 + reach) to mark / (1 - reach)."""
+    dtype = np.dtype(dtype)
+    (ends,) = preserved_ranges(dtype, (mark,), reach, pointwise=True)
+    wide = np.longdouble(dtype.type(mark))
+    exact = sorted([wide / (1 + np.longdouble(reach)), wide / (1 - np.longdouble(reach))])
+    low, high = map(np.longdouble, ends[:2])
+    assert low <= exact[0]
+    assert high >= exact[1]
+    info = np.finfo(dtype)
+    for end, wanted in zip((low, high), exact, strict=True):
+        if abs(wanted) < info.max:
+            rounded = 16 * info.eps * abs(wanted) + 2 * info.smallest_subnormal
+            assert abs(end - wanted) <= rounded
+
+
 def test_nothing_but_the_mark_is_kept_where_no_value_moves():
     assert preserved_ranges(np.dtype("f4"), (2.5,), 0.0, pointwise=False) == [(2.5, 2.5, 0)]
     assert preserved_ranges(np.dtype("f4"), (0.0,), 0.1, pointwise=True) == [(0, 0, 0)]
@@ -111,3 +130,17 @@ def test_marks_far_from_all_values_cost_no_outlier():
     ready = prepare(x, "C", CodecConfig(abs=0.01, preserve=(-999.0,)))
     assert ready.job is not None
     assert np.array_equal(ready.job.forced, (x == -999).view("u1"))
+
+
+@pytest.mark.parametrize("fill", [1e20, -9.96921e36])
+@pytest.mark.parametrize(
+    "bound", [{"pw_rel": 1e-3}, {"pw_rel": 0.5}, {"pw_rel": 0.9}, {"abs": 0.1}]
+)
+def test_a_fill_value_far_from_all_values_costs_nothing(bound, fill):
+    """From pw_rel=0.5 on, every value was kept bit for bit whatever the fill value was."""
+    x = (2 + np.sin(np.arange(4000) / 50)).astype("f4")
+    assert fzdask.compress(x, **bound, preserve=fill) == fzdask.compress(x, **bound)
+    x[1000:1500] = fill
+    ready = prepare(x, "C", CodecConfig(**bound, preserve=(fill,)))
+    assert ready.job is not None
+    assert np.array_equal(ready.job.forced, (x == np.float32(fill)).view("u1"))

@@ -27,6 +27,7 @@ EVERY = (8, 1)  # one group in so many is looked at first, then all
 def auto_axes(values, shape, inverse, forced):
     """Mask of the axes whose differences cost the fewest bits on a sample of the lattice.
 
+    A flag says of each four points whether all differences are 0; the others have codes.
     The lattice value of a point is ``rint(value * inverse)``; a point is left out if a neighbour
     that a difference reads is forced or beyond 2**51.
     """
@@ -36,10 +37,14 @@ def auto_axes(values, shape, inverse, forced):
         return 0
     least, most = SAMPLES
     samples = min(max(n // PART, least), most, n)
+    together = TOGETHER if samples >= MANY else None
     counts = [{} for _ in range(1 << len(shape))]
     raw = [0] * len(counts)
+    fours = [[] for _ in counts]  # of each four points that are taken, whether all are 0
     taken = 0
-    for flat in _sample(n, samples):
+    for k, flat in enumerate(_sample(n, samples)):
+        if k % TOGETHER == 0:
+            four = [[] for _ in counts]
         point = [max(c, 1) for c in np.unravel_index(flat, shape)]  # with a neighbour everywhere
         corner = _corner(values.reshape(shape), point, inverse, forced)
         if corner is None:
@@ -50,16 +55,25 @@ def auto_axes(values, shape, inverse, forced):
             symbol = symbol_of(zigzag(difference, 64))
             counts[mask][symbol] = counts[mask].get(symbol, 0) + 1
             raw[mask] += raw_width(symbol)
+            four[mask].append(difference)
+            if len(four[mask]) == together:
+                fours[mask].append(not any(four[mask]))
     if not taken:
         return len(counts) - 1
-    whole = log2_fixed(taken)
-    costs = [
-        (bits << FRACTION) + sum(c * (whole - log2_fixed(c)) + UNSEEN for c in seen.values())
-        for bits, seen in zip(raw, counts, strict=True)
-    ]
+    costs = []
+    for bits, seen, quiet in zip(raw, counts, fours, strict=True):
+        flags = {flag: quiet.count(flag) for flag in (True, False)}
+        others = seen | {0: seen.get(0, 0) - TOGETHER * flags[True]}
+        costs.append((bits << FRACTION) + _entropy(flags) + _entropy(others))
     if not any(costs):
         return len(counts) - 1
     return costs.index(min(costs))
+
+
+def _entropy(counts):
+    """Of the counted, in units of 2**-8 bit."""
+    whole = sum(counts.values())
+    return sum(c * (log2_fixed(whole) - log2_fixed(c)) + UNSEEN for c in counts.values() if c)
 
 
 def _sample(n, samples):

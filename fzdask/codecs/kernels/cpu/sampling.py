@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fzdask.codecs.kernels.cpu.sampling_steps import corners_f4, corners_f8, fetch_line
+from fzdask.codecs.kernels.cpu.sampling_steps import BEYOND, corners_f4, corners_f8, fetch_line
 from fzdask.codecs.kernels.cpu.symbols import (
     ALPHABET,
     DIRECT,
@@ -118,14 +118,20 @@ def _corners_of_lattice(x, place, nd, back, inv, limit, z):
         for b in range(z.size):
             if b & bit:
                 z[b] = z[b ^ bit] - z[b]
+    others = np.int64(0)
     for b in range(z.size):
         z[b] = zigzag(np.int64(z[b]))
-    return usable
+        others |= np.int64(z[b] != 0) << b
+    return others if usable else np.int64(BEYOND)
 
 
 @njit(nogil=True, cache=True)
 def difference_costs(x, forced, shape, inv, limit, samples, costs):
     """Estimate the coded bits of the sample for each subset of differenced axes.
+
+    Neighbours that are all 0 cost next to nothing in the end, by codes for runs or by the back
+    end, which the entropy of single values does not tell. So it is estimated as if a flag said of
+    each four points whether all are 0, and codes only what the others are.
 
     Parameters
     ----------
@@ -155,6 +161,10 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
     z = np.empty(subsets, np.uint64)
     base, out, behind = np.int64(x.ctypes.data), np.int64(z.ctypes.data), back.ctypes.data
     real = x.dtype.type(0.5) != 0  # a lattice has no halves
+    # Of every four points that are all taken, the subsets in which not all differences are 0.
+    others = np.empty(samples // TOGETHER, np.uint16)
+    fours = np.int64(0)
+    some = np.int64(0)
     taken = np.int64(0)
     top = np.int64(0)
     costs[:] = 0
@@ -165,15 +175,21 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
                 fetch_line(base + size * (places[np.uint64(k + _AHEAD)] - back[b]))
         place = places[np.uint64(k)]
         if real and x.itemsize == 4:
-            usable = corners_f4(nd, base, place, behind, inv, limit, out)
+            found = corners_f4(nd, base, place, behind, inv, limit, out)
         elif real:
-            usable = corners_f8(nd, base, place, behind, inv, limit, out)
+            found = corners_f8(nd, base, place, behind, inv, limit, out)
         else:
-            usable = _corners_of_lattice(x, place, nd, back, inv, limit, z)
+            found = _corners_of_lattice(x, place, nd, back, inv, limit, z)
         if forced.size > 0:
             for b in range(subsets):
-                usable &= forced[place - back[b]] == 0
-        if not usable:
+                found = found if forced[place - back[b]] == 0 else np.int64(BEYOND)
+        some |= found
+        if k & (TOGETHER - 1) == TOGETHER - 1:
+            if some >= 0 and samples >= MANY:
+                others[fours] = some
+                fours += 1
+            some = np.int64(0)
+        if found == BEYOND:
             continue
         taken += 1
         for b in range(subsets):
@@ -185,10 +201,23 @@ def difference_costs(x, forced, shape, inv, limit, samples, costs):
             top = max(top, s)
     if taken == 0:
         return
-    whole = log2_fixed(taken)
     for b in range(subsets):
+        loud = np.int64(0)
+        for k in range(fours):
+            loud += (others[k] >> b) & 1
+        quiet = fours - loud
+        bits = _bits(quiet, log2_fixed(fours)) + _bits(loud, log2_fixed(fours))
+        counts[b, 0] -= TOGETHER * quiet
+        whole = log2_fixed(taken - TOGETHER * quiet)
         for s in range(top + 1):
             c = np.int64(counts[b, s])
             if c > 0:
-                # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen
-                costs[b] += c * (whole - log2_fixed(c)) + 184
+                bits += _bits(c, whole)
+        costs[b] += bits
+
+
+@njit(nogil=True, cache=True)
+def _bits(many, whole):
+    """Bits of a symbol that occurs so often, where all together have that logarithm."""
+    # 184 / 256 = 1 / (2 ln 2): a sample's entropy is too low by that per symbol seen
+    return many * (whole - log2_fixed(many)) + 184 if many > 0 else np.int64(0)

@@ -18,10 +18,12 @@ from fzdask.codecs.kernels.cpu.vectors import (
     splat,
     step,
     store,
+    zero,
 )
 
-__all__ = ["corners_f4", "corners_f8", "fetch_line"]
+__all__ = ["BEYOND", "corners_f4", "corners_f8", "fetch_line"]
 
+BEYOND = -1  # found where a point cannot be taken
 _ROUND = 1.5 * 2.0**52  # added to |r| <= 2**51 it leaves the integer in the low bits
 _ROUND_BITS = 0x4338 << 48
 
@@ -51,7 +53,9 @@ def _corners(element, axes):
             q = b.select(moved, b.sub(near, q), q)
         zigzag = b.xor(b.shl(q, same(I64, 1, n)), b.ashr(q, same(I64, 63, n)))
         store(b, out, zigzag)
-        return b.icmp_unsigned("==", inside, I64((1 << n) - 1))
+        others = flags(b, b.icmp_unsigned("!=", q, zero(q)))
+        whole = b.icmp_unsigned("==", inside, I64((1 << n) - 1))
+        return b.select(whole, others, I64(BEYOND))
 
     return build
 
@@ -71,13 +75,13 @@ def _of(element):
             results.append((_corners(element, k)(b, x, place, back, inv, limit, out), b.block))
             b.branch(done)
         b.position_at_end(done)
-        found = b.phi(ir.IntType(1))
+        found = b.phi(I64)
         for value, block in results:
             found.add_incoming(value, block)
         return found
 
     word, real = types.int64, types.float64
-    return step(build, types.boolean, word, word, word, word, real, real, word)
+    return step(build, types.int64, word, word, word, word, real, real, word)
 
 
 @intrinsic
@@ -91,8 +95,8 @@ def corners_f4(typingctx, axes, x, place, back, inv, limit, out):
     """Zigzagged differences of float32 values on their lattice, at addresses.
 
     ``back`` is how far each corner lies behind the point: bit k of its number is axis k. ``out``
-    gets the difference along each subset of axes, as 64 bits. Returns whether all corners are
-    within the limit; where they are not, ``out`` is anything.
+    gets the difference along each subset of axes, as 64 bits. Returns the subsets in which it is
+    not 0, as bits; ``BEYOND`` where a corner is not within the limit, and ``out`` is anything.
     """
     return _of(F32)
 

@@ -42,10 +42,15 @@ __device__ inline u64 random_at(u64 k) {
 }
 
 // Point k of the sample: its symbol in every subset is counted, by one lane for each subset.
-// `totals`: points used, then the raw bits of each subset.
+// `totals`: points used, then the raw bits of each subset; behind them, of how many fours of
+// points all were used, and in how many of these all differences of each subset are 0.
 template <class T>
 __device__ void count_sample(const T *x, const u8 *forced, u32 has_forced, u64 n, Shape shape,
                              Cells c, u64 samples, u32 *counts, u64 *totals) {
+  SHARED(u32, zeros, BLOCK);  // of the fours of this block, for each subset, and how many are used
+  SHARED(u32, used, BLOCK);
+  zeros[threadIdx.x] = used[threadIdx.x] = 0;
+  __syncthreads();
   u64 id = static_cast<u64>(blockIdx.x) * BLOCK + threadIdx.x;
   u64 k = id >> shape.nd;
   u32 subsets = 1u << shape.nd, subset = static_cast<u32>(id) & (subsets - 1);
@@ -79,11 +84,19 @@ __device__ void count_sample(const T *x, const u8 *forced, u32 has_forced, u64 n
     u64 other = __shfl_xor_sync(ALL, q, static_cast<i32>(1u << a));
     if (subset >> a & 1) q = other - q;
   }
-  if ((good & ours) != ours) return;
-  u32 s = symbol_of(zigzag(q));
-  if (subset == 0) atomicAdd(&totals[0], 1ull);
-  atomicAdd(&counts[subset * ALPHABET + s], 1u);
-  atomicAdd(&totals[1 + subset], static_cast<u64>(extra_bits(s)));
+  u32 four = (threadIdx.x >> shape.nd) / TOGETHER * subsets + subset;
+  if ((good & ours) == ours) {
+    u32 s = symbol_of(zigzag(q));
+    if (subset == 0) atomicAdd(&totals[0], 1ull);
+    atomicAdd(&counts[subset * ALPHABET + s], 1u);
+    atomicAdd(&totals[1 + subset], static_cast<u64>(extra_bits(s)));
+    atomicAdd(&used[four], 1u);
+    if (q == 0) atomicAdd(&zeros[four], 1u);
+  }
+  __syncthreads();
+  if (samples < MANY || k % TOGETHER || used[four] < TOGETHER) return;
+  if (subset == 0) atomicAdd(&totals[1 + subsets], 1ull);
+  if (zeros[four] == TOGETHER) atomicAdd(&totals[2 + subsets + subset], 1ull);
 }
 
 // The same for no, first or second differences along each axis: one block for a point, a thread
@@ -181,13 +194,22 @@ __device__ void count_planes(const T *x, const u8 *forced, u32 has_forced, Shape
   if (threadIdx.x == 0) atomicAdd(&planes[subsets], 1ull);
 }
 
-// One block for each subset: entropy and raw bits in units of 2**-8 bit; 0 if nothing was taken.
-KERNEL sample_costs(const u32 *counts, const u64 *totals, u64 *costs) {
-  u64 taken = totals[0], cost = 0;
-  u64 whole = taken ? log2_fixed(taken) : 0;
+// Bits of one symbol that occurs so often, in units of 2**-8 bit.
+__device__ inline u64 entropy(u64 whole, u64 part) {
+  return part ? part * (log2_fixed(whole) - log2_fixed(part)) + 184 : 0;
+}
+
+// One block for each of `ways`: entropy and raw bits in units of 2**-8 bit; 0 if nothing was taken.
+KERNEL sample_costs(const u32 *counts, const u64 *totals, u32 ways, u64 *costs) {
+  u64 fours = totals[1 + ways], quiet = totals[2 + ways + blockIdx.x], cost = 0;
+  u64 whole = totals[0] - TOGETHER * quiet;
   for (u32 s = threadIdx.x; s < ALPHABET; s += BLOCK) {
     u64 count = counts[blockIdx.x * ALPHABET + s];
-    if (count) cost += count * (whole - log2_fixed(count)) + 184;
+    if (s == 0) {
+      count -= TOGETHER * quiet;
+      cost += entropy(fours, quiet) + entropy(fours, fours - quiet);
+    }
+    cost += entropy(whole, count);
   }
   cost = block_sum(cost);
   if (threadIdx.x == 0) costs[blockIdx.x] = cost + (totals[1 + blockIdx.x] << FRACTION);

@@ -77,7 +77,7 @@ class Sample:
     ) -> NDArray[np.int64]:
         device = self.device
         counts = device.zeros(ways * ALPHABET, np.uint32)
-        totals = device.zeros(1 + ways, np.uint64)
+        totals = device.zeros(2 + 2 * ways, np.uint64)
         device.launch(
             "sample", f"{kernel}_{suffix(self.array.dtype)}", grid, BLOCK,
             self.array, *self._flags(forced), np.uint64(self.size), np.uint32(len(folded)),
@@ -85,7 +85,7 @@ class Sample:
             counts, totals,
         )  # fmt: skip
         costs = device.empty(ways, np.uint64)
-        device.launch("sample", "sample_costs", ways, BLOCK, counts, totals, costs)
+        device.launch("sample", "sample_costs", ways, BLOCK, counts, totals, np.uint32(ways), costs)
         return device.download(costs).astype(np.int64)
 
     def _flags(self, forced: Any) -> tuple[Any, np.uint32]:

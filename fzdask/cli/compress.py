@@ -96,9 +96,9 @@ def _to_zarr(
     source: Path, target: Path, options: dict[str, Any], variable: str | None, *, force: bool
 ) -> None:
     from fzdask import FZCodec
-    from fzdask.accessor.fields import check_fills, field_names, sentinels
+    from fzdask.accessor.fields import check_fills, field_names
     from fzdask.cli.dask_work import write_zarr
-    from fzdask.cli.datasets import open_raw, select_variable
+    from fzdask.cli.datasets import open_raw, preserving_fills, select_variable
 
     FZCodec(**options)  # a wrong bound or pipeline is refused before anything is opened
     dataset = open_raw(source)
@@ -123,9 +123,7 @@ def _to_zarr(
     def compressor(name: str) -> FZCodec | None:
         if name not in fields:
             return None
-        fills = sentinels(dataset[name].dtype, dataset[name].attrs)
-        kept = dict.fromkeys((*options.get("preserve", ()), *fills))
-        return FZCodec(**{**options, "preserve": tuple(kept)})
+        return FZCodec(**preserving_fills(options, dataset[name]))
 
     with atomic_output(target, force=force) as partial:
         write_zarr(dataset, partial, compressor, f"compress {source.name}")

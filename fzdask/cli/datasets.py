@@ -26,6 +26,7 @@ __all__ = [
     "chunk_shape",
     "load_npy",
     "open_raw",
+    "preserving_fills",
     "select_variable",
     "uniform_chunks",
 ]
@@ -84,6 +85,14 @@ def open_raw(path: Path) -> xr.Dataset:
         raise CommandError(f"{path}: cannot be read as {kind}: {reason}") from error
     _refuse_groups(path, kind)
     return uniform_chunks(dataset)
+
+
+def preserving_fills(options: dict[str, Any], variable: xr.DataArray) -> dict[str, Any]:
+    """Options of a codec that also preserves the fill values that the attributes name."""
+    from fzdask.accessor.fields import sentinels
+
+    kept = dict.fromkeys((*options.get("preserve", ()), *sentinels(variable.dtype, variable.attrs)))
+    return {**options, "preserve": tuple(kept)}
 
 
 def select_variable(dataset: xr.Dataset, name: str, path: Path) -> xr.Dataset:

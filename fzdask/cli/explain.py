@@ -46,7 +46,8 @@ def explain(
 ) -> None:
     """Show what each stage of a pipeline does to a field: time, bytes, entropy, outliers.
 
-    The field is read into memory as a whole. --timeline encodes it in chunks on all processors and
+    The field is read into memory as a whole; fill values named by its attributes are preserved, as
+    ``fzdask compress`` does. --timeline encodes it in chunks on all processors and
     draws what ran where and when.
     """
     options = codec_options(
@@ -62,7 +63,7 @@ def explain(
     if timeline is not None:
         output_kind(timeline, (".svg", ".png", ".pdf"))
         check_output(timeline, force=force)
-    array = _field(source, kind, variable)
+    array, options = _field(source, kind, variable, options)
 
     import fzdask
 
@@ -74,15 +75,17 @@ def explain(
         output().print(f"timeline: {timeline}", markup=False, soft_wrap=True)
 
 
-def _field(source: Path, kind: str, variable: str | None) -> NDArray[Any]:
-    """The one field of a file, or the one that is named."""
+def _field(
+    source: Path, kind: str, variable: str | None, options: dict[str, Any]
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """The one field of a file, or the one that is named, and the options with its fill values."""
     from fzdask.accessor.fields import field_names
-    from fzdask.cli.datasets import load_npy, open_raw
+    from fzdask.cli.datasets import load_npy, open_raw, preserving_fills
 
     if kind == ".npy":
         if variable is not None:
             raise CommandError(f"{source}: --variable is for .nc and .zarr; a .npy is one array.")
-        return load_npy(source)
+        return load_npy(source), options
     dataset = open_raw(source)
     there = ", ".join(str(name) for name in dataset.data_vars) or "none"
     if variable is None:
@@ -94,5 +97,5 @@ def _field(source: Path, kind: str, variable: str | None) -> NDArray[Any]:
         variable = str(fields[0])
     if variable not in dataset.variables:
         raise CommandError(f"{source}: no variable {variable!r}; it has {there}.")
-    loaded: NDArray[Any] = dataset[variable].to_numpy()
-    return loaded
+    found = dataset[variable]
+    return found.to_numpy(), preserving_fills(options, found)

@@ -23,6 +23,24 @@ def test_the_one_field_of_a_dataset(run, netcdf, capsys):
     assert f"{6 * 20 * 30 * 4:,} to" in shown
 
 
+def test_fill_values_are_preserved_as_compress_does(run, tmp_path, capsys):
+    """Without that a relative bound would be one of their size, and a field a handful of bytes."""
+    xr = pytest.importorskip("xarray")
+    field = np.random.default_rng(0).normal(size=(60, 80)).astype("f4")
+    sizes = []
+    for path, fill in ((tmp_path / "plain.nc", None), (tmp_path / "masked.nc", 1e20)):
+        values = field.copy()
+        values[0, :3] = field[0, 3] if fill is None else fill
+        attributes = {} if fill is None else {"_FillValue": np.float32(fill)}
+        data = xr.Dataset({"t": (("y", "x"), values, attributes)})
+        data.to_netcdf(path)
+        run("explain", path, "--rel", "1e-3")
+        shown = capsys.readouterr().out
+        sizes.append(int(shown.split(f"{field.nbytes:,} to ")[1].split()[0].replace(",", "")))
+    plain, masked = sizes
+    assert plain <= masked < plain + 100
+
+
 def test_refusals(refused, tmp_path, field, netcdf):
     npy = tmp_path / "field.npy"
     assert "exactly one bound" in refused("explain", npy)

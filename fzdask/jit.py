@@ -5,6 +5,9 @@ that function calls, and the constants of other modules, are compiled into it to
 update in which only such a file changed it would run the old ones: with another layout of a table
 that is wrong data. Here the stamp covers the function's file and every file of this package which
 that file imports, directly or not.
+
+Nor is a function compiled more often than needed, since the first call of a new installation waits
+for that: not for each constant that another kernel passes, and not for calls by a pointer.
 """
 
 from __future__ import annotations
@@ -38,9 +41,10 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(**options)(function)
+        dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(function)
         if not options.get("cache") or dispatcher is function:  # NUMBA_DISABLE_JIT
             return dispatcher
+        _compile_once(dispatcher)
         try:
             index = dispatcher._cache._cache_file
             index._source_stamp = (
@@ -58,6 +62,24 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compiled
+
+
+def _compile_once(dispatcher: Any) -> None:
+    """Let kernels that call it pass whole numbers that are constants as any other.
+
+    Numba takes each for a type of its own, for which the function is compiled once more.
+    """
+    given: Callable[..., Any] | None = getattr(dispatcher, "get_call_template", None)
+    if given is None:  # another release of Numba: it compiles longer
+        return
+
+    def plain(kind: Any) -> Any:
+        return kind.literal_type if isinstance(kind, numba.types.IntegerLiteral) else kind
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return given(tuple(map(plain, args)), {name: plain(kind) for name, kind in kws.items()})
+
+    dispatcher.get_call_template = get_call_template
 
 
 @cache

@@ -40,6 +40,20 @@ def test_every_imported_file_of_the_package_is_found(path):
     assert ROOT / "jit.py" in jit.imported_files(source)
 
 
+def test_constants_are_no_types_of_their_own():
+    @jit.njit(nogil=True, cache=True)
+    def added(a, b, negated):
+        return a - b if negated else a + b
+
+    @jit.njit(nogil=True, cache=True)
+    def call(a):
+        return added(a, 1, False) + added(2, a, False) + added(b=a, a=3, negated=False)
+
+    assert call(5) == 6 + 7 + 8
+    assert len(added.signatures) == 1
+    assert added(7, 1, True) == 6
+
+
 def answer(folder):
     program = "from fzdask.caller import call; print(call(1))"
     done = subprocess.run(

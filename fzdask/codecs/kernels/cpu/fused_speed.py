@@ -88,7 +88,7 @@ def decode(
     for pos in range(0, n, TILE):
         m = min(TILE, n - pos)
         units = (m + UNIT - 1) // UNIT
-        a, room = tiles.ctypes.data + 4 * HALO, out.ctypes.data + out.itemsize * pos
+        a, room = tiles.ctypes.data + 4 * HALO, np.int64(out.ctypes.data + out.itemsize * pos)
         if summed:
             total = np.int64(lasts[-1, WINDOW - 1]) if pos else np.int64(0)
             at, used = unpack_sums(
@@ -101,7 +101,7 @@ def decode(
         if at < 0:
             return at
         last = n - pos < TILE + LANES
-        target = rest.ctypes.data if last else out.ctypes.data + out.itemsize * pos
+        target = np.int64(rest.ctypes.data) if last else room
         tile_differences.inverse(
             tiles, rings, lasts, leads, plan, walk, strides, spans, pos, m, target,
             out.itemsize == 8, cell, summed, n,

@@ -228,7 +228,7 @@ def decode(
         if summed and some_wide:
             row_steps.sum_flat(target, units, total)
         last = n - pos < TILE + LANES
-        y = rest.ctypes.data if last else out.ctypes.data + size * pos
+        y = np.int64(rest.ctypes.data) if last else np.int64(out.ctypes.data + size * pos)
         tile_differences.inverse(
             tiles,
             rings,

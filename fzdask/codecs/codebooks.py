@@ -177,6 +177,12 @@ class Coding:
     bits: int
     counts: NDArray[np.int64]
 
+    @classmethod
+    def best(cls, counts: NDArray[np.int64], mode: int) -> Coding:
+        """With a book built for these counts."""
+        book = Codebook.build(counts, mode)
+        return cls(book, int(huffman.coded_bits(counts, book.lengths)), counts)
+
     @property
     def total_bits(self) -> int:
         """Bits with those of the book's compact form."""
@@ -200,8 +206,7 @@ def own_coding(coded: Any, group: int, counts: NDArray[np.int64] | None = None) 
                 break
         else:
             counts = with_runs
-    book = Codebook.build(counts, mode)
-    return Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
+    return Coding.best(counts, mode)
 
 
 def run_symbol(counts: NDArray[np.int64], size: int) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import KEEP_RUNS, Codebook, Coding, count_runs, run_symbol
-from fzdask.codecs.kernels.cpu import choice, huffman, symbols
+from fzdask.codecs.kernels.cpu import choice, symbols
 from fzdask.codecs.standard_codebooks import MODES, standard_costs
 from fzdask.errors import FormatError
 
@@ -189,8 +189,7 @@ class SharedBooks:
         if best is not None and self._affords(best, likely * best.excess):
             self._take(best)
             return best.coding
-        book = Codebook.build(counts, mode)
-        own = Coding(book, int(huffman.coded_bits(counts, book.lengths)), counts)
+        own = Coding.best(counts, mode)
         if best is not None and self._affords(best, own.total_bits):
             self._take(best)
             return best.coding

@@ -168,16 +168,17 @@ def _contest_table(results: Sequence[Measurement]) -> Table:
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
-    """Figures to reach: wanted, measured, verdict."""
-    table = Table(title="figures to reach")
+    """Figures to reach: wanted, measured over the run and where it is least, verdict on the run."""
+    table = Table(title="figures to reach, over all fields and bounds of the run")
     table.add_column("figure")
-    for name in ("wanted", "measured"):
+    for name in ("wanted", "measured", "least", "at bound"):
         table.add_column(name, justify="right")
     table.add_column("")
     verdicts = {True: "[green]reached[/]", False: "[red]missed[/]", None: "not measured"}
     for check in checks:
-        measured = "-" if check.measured is None else f"{check.measured:.3g}"
-        table.add_row(check.figure, check.wanted, measured, verdicts[check.reached])
+        numbers = (check.measured, check.least, check.least_at)
+        shown = ("-" if n is None else f"{n:.3g}" for n in numbers)
+        table.add_row(check.figure, check.wanted, *shown, verdicts[check.reached])
     return table
 
 

@@ -266,13 +266,19 @@ def test_contests_and_figures_to_reach():
     assert won["sz3"].ratio == pytest.approx(2.0)
     assert won["sz3"].compress == pytest.approx(10.0)
     assert (won["sz"].worst, won["sz"].worst_field) == (0.8, "a")
-    checks = {c.figure: c.reached for c in peer_summary.check_targets(rows)}
-    assert checks["compress speed over SZ3"] is False
-    assert checks["compress speed over ZFP"] is None
-    assert checks["decompress speed over SZ3"] is True
-    assert checks["ratio over SZ"] is True
-    assert checks["ratio over SZ, worst field"] is False
-    assert checks["violations of fzdask, all fields and bounds"] is True
+    assert won["sz"].smaller == 0.5
+    rows += [
+        row_of("fzdask:default", "a", 10.0, 10.0, rel=1e-2),
+        row_of("sz3", "a", 10.0, 0.1, rel=1e-2),
+    ]
+    checks = {c.figure: c for c in peer_summary.check_targets(rows)}
+    both = checks["default: compress speed over sz3"]
+    assert both.measured == pytest.approx(math.sqrt(10 * 100))
+    assert (both.least, both.least_at) == (pytest.approx(10), 1e-3)
+    assert both.reached is True
+    assert checks["default: ratio over sz"].reached is True
+    assert checks["speed: share of fields smaller over zfp"].reached is None
+    assert checks["violations of fzdask, all fields and bounds"].reached is True
     elsewhere = peer_summary.check_targets([row_of("fzdask:default", "a", 1, 1, rel=1e-2)])
     assert all(c.reached is None for c in elsewhere[:-1])
 

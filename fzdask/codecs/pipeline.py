@@ -271,7 +271,7 @@ class Pipeline:
         applied = 0
         memory = books if isinstance(books, SharedBooks) else None
         for k in places:
-            question = (stage, number, k)
+            question = (stage, number, k, data.size.bit_length())
             if memory is not None and memory.recall(question):
                 continue
             packed = (compress or _compress)(self.byte_stages[k], data)

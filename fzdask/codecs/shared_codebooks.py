@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.codebooks import KEEP_RUNS, Codebook, Coding, count_runs, run_symbol
+from fzdask.codecs.codebooks import (
+    KEEP_RUNS,
+    Codebook,
+    Coding,
+    count_runs,
+    own_coding,
+    run_symbol,
+)
 from fzdask.codecs.kernels.cpu import choice, symbols
 from fzdask.codecs.standard_codebooks import MODES, standard_costs
 from fzdask.errors import FormatError
@@ -31,7 +38,10 @@ MOST_EXCESS = 1.01  # of an own book over what seems likely that is expected of 
 AFFORDED = 0.03  # and where earlier chunks of the variable saved as much
 RESTLESS = 3
 SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
-RETRY = 8  # after more own books in a row than are kept, only every so many-th chunk shares
+RETRY = (
+    8  # after more own books in a row than are kept, only every so many-th chunk looks at others
+)
+MUCH = 1.5  # times as many bits as the chunk before, or as few, are another regime
 ANSWERS = 7  # chunks for which what was found to pay, or not, counts without being asked again
 LESSONS = (3, 8)  # chunks after which a book is made anew, from all of them
 MOST_BOOKS = 8  # of one key: variables that share a configuration need not share a book
@@ -170,7 +180,9 @@ class SharedBooks:
     _books: tuple[Shared, ...] = ()
     _shelves: dict[int, Shelf] = field(default_factory=dict)
     _restless: int = 0  # changes of axes in a row
-    _unlike: int = 0  # own books since a shared one was taken
+    _unlike: int = 0  # own books since a shared one was taken,
+    _alone: int = 0  # and since any other was
+    _usual: float = 0.0  # bits a value of the last chunk
     _saved: float = 0.0  # bits, by books at hand instead of own ones
     _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
@@ -181,11 +193,18 @@ class SharedBooks:
 
     def coding(self, coded: Any, group: int) -> Coding:
         """A book at hand for the symbols of one chunk or, if that is smaller, the chunk's own."""
+        alone = self._alone > MOST_BOOKS
+        if alone and self._alone % RETRY:  # looking would be in vain
+            self._alone += 1
+            self._ask_again()
+            return own_coding(coded, group)
         mode, counts = self._runs(coded, group)
-        alike = self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0  # some chunks may be
+        # Some chunks may be:
+        alike = alone or self._unlike <= MOST_BOOKS or self._unlike % RETRY == 0
         found = self._candidates(mode, counts, alike)
         best = found[0] if found else None
         likely = choice.likely_bits(counts)
+        self._notice(likely / coded.z.size)
         if best is not None and self._affords(best, likely * best.excess):
             self._take(best)
             return best.coding
@@ -194,6 +213,7 @@ class SharedBooks:
             self._take(best)
             return best.coding
         self._unlike += 1
+        self._alone += 1
         if not alike:
             return own
         for known in found:
@@ -202,9 +222,19 @@ class SharedBooks:
                 self._teach(known.entry, counts)
                 return own
         self._share(own, min(own.total_bits / likely, MOST_EXCESS))
-        self._unasked.clear()  # another regime: ask everything again
-        self._agreed.clear()
+        self._ask_again()
         return own
+
+    def _notice(self, bits: float) -> None:
+        """See whether a chunk of so many bits a value is of another regime than the one before."""
+        if not self._usual <= MUCH * bits <= MUCH * MUCH * self._usual:
+            self._ask_again()
+        self._usual = bits
+
+    def _ask_again(self) -> None:
+        """Let no answer of an earlier chunk count any more."""
+        self._unasked.clear()
+        self._agreed.clear()
 
     def _affords(self, best: Candidate, own_bits: float) -> bool:
         """Whether a book may be taken instead of one that makes a stream of that many bits.
@@ -224,14 +254,15 @@ class SharedBooks:
         """The symbol whose runs are coded or -1, and the counts that go with it."""
         plain: NDArray[np.int64] = coded.counts
         mode = run_symbol(plain, coded.z.size)
-        if mode < 0 or self.recall(("runs", False)):
+        share = int(plain[mode]) * 16 // coded.z.size  # chunks that differ in it are not alike
+        if mode < 0 or self.recall(("runs", share, False)):
             return -1, plain
         counts, _ = count_runs(coded, group, 1, mode)
-        pay = self.recall(("runs", True))
+        pay = self.recall(("runs", share, True))
         if not pay:
             pay = choice.likely_bits(counts) < KEEP_RUNS * choice.likely_bits(plain)
             for answer in (True, False):
-                self.remember(("runs", answer), pay == answer)
+                self.remember(("runs", share, answer), pay == answer)
         return (mode, counts) if pay else (-1, plain)
 
     def _candidates(self, mode: int, counts: NDArray[np.int64], alike: bool) -> list[Candidate]:
@@ -246,6 +277,7 @@ class SharedBooks:
         return found
 
     def _take(self, best: Candidate) -> None:
+        self._alone = 0
         if best.entry is not None:
             self._unlike = 0
             self._teach(best.entry, best.coding.counts)

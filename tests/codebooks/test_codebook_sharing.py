@@ -130,6 +130,18 @@ def test_a_change_of_regime_in_threads_costs_at_most_a_chunk_each():
     assert all(got <= 1.01 * own for got, own in sizes)
 
 
+def test_a_known_regime_that_comes_back_is_asked_anew(waves):
+    """Axes and back ends of smooth chunks do not count for noise, though its book is at hand."""
+    for first in (0, 100):
+        for k in range(20):
+            SHARED.encode(waves(first + k, 0.2))
+        sizes = [
+            (len(SHARED.encode(noise)), len(OWN.encode(noise)))
+            for noise in (waves(first + 50 + k, 900) for k in range(4))
+        ]
+    assert all(shared <= 1.01 * own for shared, own in sizes[1:])
+
+
 def test_a_slow_drift_is_followed():
     books = SharedBooks()
     for step in range(60):
@@ -139,15 +151,26 @@ def test_a_slow_drift_is_followed():
     assert 2 <= books.built <= 30
 
 
-def test_books_are_not_made_in_vain():
-    """Where no two chunks are alike, few books are added after the first."""
+def test_books_are_not_made_in_vain(monkeypatch):
+    """Where no two chunks are alike, few books are added after the first, and few looked at."""
+    looks = []
+    candidates = SharedBooks._candidates
+    monkeypatch.setattr(
+        SharedBooks, "_candidates", lambda *given: looks.append(1) or candidates(*given)
+    )
     books = SharedBooks()
     rng = np.random.default_rng(5)
     for k in range(80):
         values = rng.permutation(512)[: 20 + k] - 256  # another alphabet for each chunk
         coded = Symbols.of(rng.choice(values, 16384).astype("i4"))
         assert books.coding(coded, GROUP).total_bits <= own_coding(coded, GROUP).total_bits
-    assert books.built <= 1 + shared_codebooks.MOST_BOOKS + 80 / shared_codebooks.RETRY
+    in_vain = 1 + shared_codebooks.MOST_BOOKS + 80 / shared_codebooks.RETRY
+    assert books.built <= in_vain
+    assert len(looks) <= in_vain
+    taken = set()
+    for k in range(3 * shared_codebooks.RETRY):  # alike again
+        taken.add(books.coding(residuals(k, 9.0), GROUP).book.name)
+    assert len(taken) <= 2 * shared_codebooks.RETRY
 
 
 def test_books_go_to_another_process_in_a_few_hundred_bytes(waves, in_new_process):

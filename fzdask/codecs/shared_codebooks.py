@@ -345,8 +345,9 @@ class SharedBooks:
 
     def remember(self, question: Hashable, same: bool) -> None:
         """Let an answer count for the next few chunks, if it was the same several times."""
-        self._agreed[question] = self._agreed.get(question, 0) + 1 if same else 0
-        if self._agreed[question] >= SURE:
+        agreed = self._agreed.get(question, 0) + 1 if same else 0
+        self._agreed[question] = agreed  # which another thread may forget at any moment
+        if agreed >= SURE:
             self._unasked[question] = ANSWERS
 
     def dump(self) -> bytes:

@@ -142,6 +142,22 @@ def test_a_known_regime_that_comes_back_is_asked_anew(waves):
     assert all(shared <= 1.01 * own for shared, own in sizes[1:])
 
 
+def test_answers_may_be_forgotten_by_another_thread_while_they_are_kept():
+    class Forgetful(dict):
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            kept.append(value)
+            self.clear()
+
+    kept = []
+    books = SharedBooks()
+    books._agreed = Forgetful()
+    for _ in range(2):
+        books.remember("question", True)
+    assert kept == [1, 1]
+    assert not books.recall("question")
+
+
 def test_a_slow_drift_is_followed():
     books = SharedBooks()
     for step in range(60):

@@ -12,6 +12,9 @@ from fzdask.cluster.hooks import find_worker_plugin
 from fzdask.insitu import Rules
 from fzdask.insitu.block import Block, one_slice
 
+PATIENCE = 100.0
+"""Seconds after which a test gives up waiting for what must happen; nothing is timed by it."""
+
 RULES = Rules(windows="marked", order="johnson")
 """Needs nothing compiled."""
 
@@ -48,7 +51,7 @@ class Sink:
 
     def write(self, items: Sequence[tuple[str, Any]]) -> None:
         if self.wait is not None:
-            assert gate(self.wait).wait(20)
+            assert gate(self.wait).wait(PATIENCE)
         if FAILURES[self.snapshot] > 0:
             FAILURES[self.snapshot] -= 1
             raise OSError(28, "No space left on device")
@@ -86,7 +89,7 @@ def make(
 def hold(name: str) -> str:
     """A task that computes until a gate opens; says that it has begun."""
     gate(f"{name} began").set()
-    assert gate(name).wait(20)
+    assert gate(name).wait(PATIENCE)
     return name
 
 
@@ -109,7 +112,7 @@ def addresses(client: Any) -> list[str]:
     return [worker.address for worker in client.cluster.workers.values()]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """What a condition gives as soon as it holds; fails if it never does."""
     end = time.monotonic() + seconds
     while True:

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from cluster_cases import STORED, addresses, engine_of, eventually, make, plugin_of
+from cluster_cases import PATIENCE, STORED, addresses, engine_of, eventually, make, plugin_of
 from distributed.core import error_message
 
 from fzdask.cluster import ClusterWriter, statistics, submit_snapshot
@@ -46,10 +46,10 @@ def test_the_worker_goes_on_with_a_new_engine(client: Any, thread: str) -> None:
     sabotage(before, thread)
     lost = submit_snapshot(client, "lost", make, {worker: ("lost",)}, retries=0)[0]
     with pytest.raises(InSituError, match="a background thread of the engine died") as caught:
-        lost.result(timeout=20)
+        lost.result(timeout=PATIENCE)
     assert isinstance(causes(caught.value)[-1], DefectError)
     after = submit_snapshot(client, "after", make, {worker: ("after", (1, 2))}, retries=0)[0]
-    assert after.result(timeout=20).nbytes == 3
+    assert after.result(timeout=PATIENCE).nbytes == 3
     assert STORED["after/1"] == b"xx"
     assert engine_of(client, worker) is not before
     assert statistics(client)["workers"][worker]["engines replaced"] == replaced + 1
@@ -67,7 +67,7 @@ def test_a_retry_finds_the_new_engine(client: Any) -> None:
     worker = addresses(client)[0]
     sabotage(engine_of(client, worker), "compress")
     done = submit_snapshot(client, "again", make, {worker: ("again", (3,))}, retries=1)[0]
-    assert done.result(timeout=20).nbytes == 3
+    assert done.result(timeout=PATIENCE).nbytes == 3
 
 
 def test_the_next_write_and_flush_raise_with_the_cause(client: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from cluster_cases import addresses, engine_of, eventually, gate
+from cluster_cases import PATIENCE, addresses, engine_of, eventually, gate
 from distributed import Client
 from zarr.storage import LocalStore, WrapperStore
 
@@ -90,7 +90,7 @@ def held_up(client: Any, folder: Path, name: str, **settings: Any) -> ClusterWri
     w.write(0, {"t": field(0)})
     w.flush(20)
     w.write(1, {"t": field(1)})
-    assert gate(f"{name} began").wait(20)
+    assert gate(f"{name} began").wait(PATIENCE)
     return w
 
 
@@ -100,7 +100,7 @@ def test_closing_with_cancel_waits_for_what_is_being_stored(client: Any, tmp_pat
     closing.start()
     assert stays_alive(closing)
     gate("cancelled").set()
-    closing.join(20)
+    closing.join(PATIENCE)
     assert RUNNING == []
     assert not any(engine_of(client, a).outstanding for a in addresses(client))
     assert not w._thread.is_alive()
@@ -131,7 +131,7 @@ def test_closing_after_a_failure_waits_for_the_other_workers(client: Any, tmp_pa
     class HalfFull(Gated):
         async def set(self, key: str, value: Any) -> None:
             if key.startswith("t/c/1/1"):
-                assert await asyncio.to_thread(gate(f"{self.name} began").wait, 20)
+                assert await asyncio.to_thread(gate(f"{self.name} began").wait, PATIENCE)
                 raise OSError(28, "No space left on device")
             await super().set(key, value)
 
@@ -152,10 +152,10 @@ def test_closing_after_a_failure_waits_for_the_other_workers(client: Any, tmp_pa
 
     closing = threading.Thread(target=close)
     closing.start()
-    assert gate("half began").wait(20)
+    assert gate("half began").wait(PATIENCE)
     assert stays_alive(closing)
     gate("half").set()
-    closing.join(20)
+    closing.join(PATIENCE)
     assert len(errors) == 1
     assert "step 1 failed" in str(errors[0])
     assert RUNNING == []
@@ -268,7 +268,7 @@ def test_a_session_that_was_dropped_is_refused_by_its_workers(client: Any) -> No
     assert plugin_of(client, worker).drop("gone") == []
     late = submit_snapshot(client, "late", make, {worker: ("late",)}, session="gone", retries=0)[0]
     with pytest.raises(InSituError, match="cancelled before it began"):
-        late.result(timeout=20)
+        late.result(timeout=PATIENCE)
     assert not any(key.startswith("late") for key in STORED)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from cluster_cases import GATES, eventually, gate
+from cluster_cases import GATES, PATIENCE, eventually, gate
 from distributed import Lock
 from zarr.storage import LocalStore, WrapperStore
 
@@ -125,7 +125,7 @@ class WaitingStore(WrapperStore[Any]):
 
         if "/c/" in key or key.startswith("c/"):
             loop = asyncio.get_running_loop()
-            assert await loop.run_in_executor(None, gate("all compressed").wait, 20)
+            assert await loop.run_in_executor(None, gate("all compressed").wait, PATIENCE)
         await self._store.set(key, value)
 
     def __getstate__(self) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from cluster_cases import (
     FAILURES,
     LOG,
+    PATIENCE,
     RULES,
     STORED,
     addresses,
@@ -46,7 +47,7 @@ def test_a_waiting_snapshot_holds_no_slot(client: Any) -> None:
     worker = addresses(client)[0]
     snapshot = submit_snapshot(client, "slow", make, {worker: ("slow", (1,), "store")})
     eventually(lambda: engine_of(client, worker).outstanding)
-    assert client.submit(identity, 7, workers=[worker], pure=False).result(timeout=20) == 7
+    assert client.submit(identity, 7, workers=[worker], pure=False).result(timeout=PATIENCE) == 7
     assert not snapshot[0].done()
     gate("store").set()
     assert client.gather(snapshot)[0].nbytes == 1
@@ -62,7 +63,7 @@ def test_snapshots_without_a_window_are_stored_when_somebody_waits(client: Any) 
     )
     eventually(lambda: engine_of(client, worker).outstanding)
     busy = client.submit(hold, "busy", workers=[worker], pure=False)
-    assert gate("busy began").wait(20)
+    assert gate("busy began").wait(PATIENCE)
     assert not plugin_of(client, worker).tracker.is_open
     press(client, "A", 0)
     gate("early").set()
@@ -70,7 +71,7 @@ def test_snapshots_without_a_window_are_stored_when_somebody_waits(client: Any) 
     assert "early/0" in STORED
     assert not busy.done()
     gate("busy").set()
-    busy.result(timeout=20)
+    busy.result(timeout=PATIENCE)
 
 
 def test_a_barrier_does_not_overtake_admission(client: Any) -> None:
@@ -202,7 +203,7 @@ def test_the_dashboard_has_a_page(client: Any) -> None:
     scheduler = client.cluster.scheduler
     eventually(lambda: scheduler.plugins[FZSchedulerPlugin.name].history.tasks(time.time()))
     port = scheduler.http_server.port
-    with urlopen(f"http://localhost:{port}/fzdask", timeout=20) as answer:
+    with urlopen(f"http://localhost:{port}/fzdask", timeout=PATIENCE) as answer:
         page = answer.read().decode()
     assert "<svg" in page
     assert "b/0" in page
@@ -245,7 +246,7 @@ def marked_task() -> list[bool]:
 def test_marks_within_tasks_open_the_gate(client: Any) -> None:
     worker = addresses(client)[0]
     done = client.submit(marked_task, workers=[worker], pure=False)
-    assert done.result(timeout=20) == [False, True, False]
+    assert done.result(timeout=PATIENCE) == [False, True, False]
     eventually(lambda: plugin_of(client, worker).tracker.is_open)
 
 
@@ -256,7 +257,7 @@ def test_engines_come_and_go_with_their_workers() -> None:
         client.register_plugin(FZSchedulerPlugin(RULES))
         press(client, "before", 7)
         cluster.scale(2)
-        client.wait_for_workers(2, timeout=20)
+        client.wait_for_workers(2, timeout=PATIENCE)
         eventually(lambda: all(plugin_of(client, a) for a in addresses(client)))
         plugins = [plugin_of(client, a) for a in addresses(client)]
         eventually(lambda: [p._wanted.get("before") for p in plugins] == [7, 7])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_cases import (
+    PATIENCE,
     RULES,
     STORED,
     addresses,
@@ -33,7 +34,7 @@ def worker_of(client: Any, address: str) -> Any:
 def test_a_task_that_is_stolen_before_it_begins_runs_where_it_came_to(client: Any) -> None:
     first, second = addresses(client)
     busy = [client.submit(hold, f"h{a}", workers=[a], pure=False) for a in (first, second)]
-    assert all(gate(f"h{a} began").wait(20) for a in (first, second))
+    assert all(gate(f"h{a} began").wait(PATIENCE) for a in (first, second))
     futures = submit_snapshot(client, "stolen", make, {first: ("stolen", (1, 2, 3))})
     eventually(lambda: futures[0].key in client.cluster.scheduler.tasks)
     task = task_of(client, futures[0])
@@ -46,7 +47,7 @@ def test_a_task_that_is_stolen_before_it_begins_runs_where_it_came_to(client: An
     for a in (first, second):
         gate(f"h{a}").set()
     client.gather(busy)
-    assert futures[0].result(timeout=20).nbytes == 6
+    assert futures[0].result(timeout=PATIENCE).nbytes == 6
     assert {key: len(STORED[key]) for key in STORED} == {f"stolen/{i}": i + 1 for i in range(3)}
 
 
@@ -58,9 +59,9 @@ def test_a_snapshot_that_waits_for_its_storage_is_not_stolen(client: Any) -> Non
     eventually(lambda: task in worker_of(client, first).long_running)
     assert task not in client.cluster.scheduler.extensions["stealing"].key_stealable
     # Its worker looks idle, and takes other work.
-    assert client.submit(identity, 1, workers=[first], pure=False).result(timeout=20) == 1
+    assert client.submit(identity, 1, workers=[first], pure=False).result(timeout=PATIENCE) == 1
     gate("kept").set()
-    assert future.result(timeout=20).nbytes == 1
+    assert future.result(timeout=PATIENCE).nbytes == 1
 
 
 def test_adaptive_scaling_takes_the_worker_that_stores_nothing() -> None:
@@ -74,4 +75,4 @@ def test_adaptive_scaling_takes_the_worker_that_stores_nothing() -> None:
         eventually(lambda: len(cluster.scheduler.workers) == 1)
         assert list(cluster.scheduler.workers) == [first]
         gate("adaptive").set()
-        assert future.result(timeout=20).nbytes == 1
+        assert future.result(timeout=PATIENCE).nbytes == 1

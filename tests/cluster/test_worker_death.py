@@ -18,7 +18,17 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from cluster_cases import RULES, STORED, addresses, engine_of, eventually, gate, make, make_cluster
+from cluster_cases import (
+    PATIENCE,
+    RULES,
+    STORED,
+    addresses,
+    engine_of,
+    eventually,
+    gate,
+    make,
+    make_cluster,
+)
 from distributed import Client, LocalCluster
 
 from fzdask import FZCodec
@@ -49,7 +59,7 @@ def test_a_snapshot_moves_to_another_worker(how: str) -> None:
         eventually(lambda: engine_of(client, first).outstanding)
         threading.Timer(0.2, gate(name).set).start()  # closing waits for the write in progress
         close_worker(client, first, how)
-        assert future.result(timeout=20).nbytes == 3 * 300_000
+        assert future.result(timeout=PATIENCE).nbytes == 3 * 300_000
         assert {k for k in STORED if k.startswith(name)} == {f"{name}/{i}" for i in range(3)}
         eventually(lambda: not engine_of(client, second).outstanding)
 
@@ -63,7 +73,7 @@ def test_workers_with_snapshots_are_not_scaled_down() -> None:
         chosen = client.sync(client.scheduler.workers_to_close, n=1)
         assert first not in chosen
         gate("scaled").set()
-        future.result(timeout=20)
+        future.result(timeout=PATIENCE)
         assert second in addresses(client)
 
 

@@ -146,12 +146,12 @@ def test_packing_of_one_array_while_the_next_is_predicted(monkeypatch):
 
     def wait_in_step(self, coding, *more):
         if coding is not None and coding.data.size == 640 and not coding.params:
-            together.wait(20)
+            together.wait(100)
         return step(self, coding, *more)
 
     def wait_in_wrap(self, raw):
         if raw and raw[-1][1] == 0 and not together.broken and first_main.acquire(blocking=False):
-            together.wait(20)
+            together.wait(100)
         return wrap(self, raw)
 
     first_main = threading.Semaphore(1)

@@ -181,7 +181,7 @@ def test_a_device_buffer_outlives_the_work_on_it():
         out = device.empty(array.shape, array.dtype)
 
         def kernel(target, source):
-            assert gate.wait(5)
+            assert gate.wait(100)
             np.copyto(target, source)
 
         device.launch(kernel, out, array)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fzdask.codecs.flow import Flow, FlowCancelled, FlowError, SimulatedDevice
 from fzdask.errors import FZError
 
-PATIENCE = 20
+PATIENCE = 100
 
 
 class BrokenError(Exception):

@@ -71,7 +71,7 @@ def test_war_an_update_in_place_waits_for_readers():
         read = threading.Event()
 
         def late_reader(array):
-            assert read.wait(5)
+            assert read.wait(100)
             return array.copy()
 
         def update(array):
@@ -92,7 +92,7 @@ def test_waw_writes_happen_in_their_order():
     gate = threading.Event()
 
     def first():
-        assert gate.wait(5)
+        assert gate.wait(100)
         order.append("first")
         return "first"
 
@@ -114,7 +114,7 @@ def test_a_simulated_device_shows_a_dropped_buffer():
     device = SimulatedDevice()
     one, two = device.take_stream(), device.take_stream()
     gate = threading.Event()
-    two.put(lambda: gate.wait(5))
+    two.put(lambda: gate.wait(100))
     array = device.upload(device.stage(np.arange(9)), one)
     device.synchronize(device.record(one))
     copied = device.download(array, two)  # waits on stream two
@@ -130,7 +130,7 @@ def test_a_simulated_device_shows_a_missing_wait():
     device = SimulatedDevice()
     one, two = device.take_stream(), device.take_stream()
     gate = threading.Event()
-    one.put(lambda: gate.wait(5))
+    one.put(lambda: gate.wait(100))
     staged = device.stage(np.full(9, 7))
     array = device.upload(staged, one)
     early = device.download(array, two)

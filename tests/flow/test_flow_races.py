@@ -11,7 +11,7 @@ import pytest
 from fzdask.codecs.flow import Flow, SimulatedDevice, Timeline
 from fzdask.codecs.flow.task import State
 
-PATIENCE = 20
+PATIENCE = 100
 
 
 class HeldDevice(SimulatedDevice):

@@ -9,7 +9,7 @@ from typing import Any
 
 from fzdask.insitu.block import Block, Data, Slices
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 """Seconds after which a test gives up waiting for what must happen; nothing is timed by it."""
 
 

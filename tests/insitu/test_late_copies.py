@@ -115,7 +115,7 @@ class SlowLayout:
             self.closed += 1
             raise
         self.reading.set()
-        assert self.go_on.wait(10.0)
+        assert self.go_on.wait(100.0)
         second = values[..., 2:].tobytes()
         yield
         return first + second
@@ -164,15 +164,15 @@ def test_detaching_waits_for_the_slice_that_is_reading() -> None:
     found: list[Any] = []
     reader = threading.Thread(target=lambda: found.append(finished(block.encode())))
     reader.start()
-    assert layout.reading.wait(10.0)
+    assert layout.reading.wait(100.0)
     owner = threading.Thread(target=detached, args=(block,))
     owner.start()
     owner.join(0.02)
     assert owner.is_alive()
     layout.go_on.set()
-    owner.join(10.0)
+    owner.join(100.0)
     array[:] = np.nan
-    reader.join(10.0)
+    reader.join(100.0)
     assert found == [np.arange(4.0).tobytes()]
 
 

@@ -10,32 +10,36 @@ import pytest
 from engine_cases import PATIENCE, Sink, Source, wait_until
 
 from fzdask.errors import ConfigError
-from fzdask.insitu import Engine, Rules, planning
+from fzdask.insitu import Engine, Rules, planning, writing
 from fzdask.insitu.block import Block, Slices
 
 
 class Slow(Sink):
-    """Takes a given time; one of its own for each block, so that none are stored together."""
+    """Takes a given time of a clock; one for each block, so that none are stored together."""
 
-    def __init__(self, seconds: float, stored: list[str]) -> None:
+    def __init__(self, seconds: float, stored: list[str], clock: list[float]) -> None:
         super().__init__()
-        self.seconds, self.names = seconds, stored
+        self.seconds, self.names, self.clock = seconds, stored, clock
 
     def write(self, items: Any) -> None:
-        time.sleep(self.seconds)
+        self.clock[0] += self.seconds
         self.names += [key for key, _ in items]
 
 
 @pytest.fixture
-def learnt() -> Iterator[Callable[[str], tuple[Engine, list[str], Any]]]:
+def learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[str], tuple[Engine, list[str], Any]]]:
     """An engine that has seen one snapshot of three blocks, whose writes take 5, 40 and 15 ms."""
     engines: list[Engine] = []
+    clock = [time.perf_counter()]  # of the writes: a busy machine would make them longer
+    monkeypatch.setattr(writing, "now", lambda: clock[0])
 
     def make(order: str) -> tuple[Engine, list[str], Any]:
         used = [0.0]  # an imitated processor: each block takes a second of it
         encoded: list[str] = []
         stored: list[str] = []
-        sinks = [Slow(seconds, stored) for seconds in (0.005, 0.04, 0.015)]
+        sinks = [Slow(seconds, stored, clock) for seconds in (0.005, 0.04, 0.015)]
 
         def blocks() -> list[Block]:
             def block(i: int) -> Block:

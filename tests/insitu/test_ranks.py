@@ -70,7 +70,7 @@ def test_processes_write_one_store_and_continue_it(tmp_path: Path) -> None:
 
 
 def in_process(path: Any, rank: int, run_id: str = "s", **kwargs: Any) -> InSituWriter:
-    kwargs.setdefault("timeout", 20.0)
+    kwargs.setdefault("timeout", 100.0)
     return InSituWriter(path, encoding(rank), rank=rank, size=2, run_id=run_id, **kwargs)
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.codebooks                    # generated fields
     python -m benchmarks.codebooks --fields FOLDER    # .npy arrays of 1 MB and more below it
 
-Three tables. Chunks of 64 KiB: microseconds per chunk (the least of several runs of each chunk,
-the ways taking turns, so that other load on the machine falls on all alike) and total size.
+Three tables. Chunks of 64 KiB: microseconds per chunk (the least of several runs of each chunk)
+and total size. The ways take turns over all chunks, as a program writes them one after another.
 Time series (names with ``_t`` and a number): the book of iteration n used at n + 1 against an own
 one, before the back end, the book itself counted in both. Compact form: bytes of the book of each
 whole field.
@@ -59,8 +59,8 @@ def measure_chunks(field, rel: float, repeat: int, most: int) -> dict:
     best = {way: [float("inf")] * len(chunks) for way in WAYS}
     nbytes = dict.fromkeys(WAYS, 0)
     for turn in range(repeat):
-        for k, chunk in enumerate(chunks):
-            for way, codec in codecs.items():
+        for way, codec in codecs.items():
+            for k, chunk in enumerate(chunks):
                 start = time.perf_counter()
                 stream = codec.encode(chunk)
                 best[way][k] = min(best[way][k], time.perf_counter() - start)

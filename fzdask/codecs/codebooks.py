@@ -38,7 +38,6 @@ TRY_RUNS = 0.7
 KEEP_RUNS = 0.7
 SAMPLE_GROUPS = 8
 
-LEAST_BOOK = 24  # bits of the smallest compact form
 SMOOTHING = 64  # weight of a count against that of a symbol that might come
 
 
@@ -224,13 +223,12 @@ def count_runs(coded: Any, group: int, every: int, mode: int) -> tuple[NDArray[n
 
 
 def fitted_coding(coded: Any, group: int, book: Codebook) -> Coding:
-    """The given book or, where a chunk's own makes a smaller stream, that."""
+    """The given book or, where a chunk's own seems to make a smaller stream and does, that."""
     counts = coded.counts
     if book.mode >= 0:
         counts, _ = count_runs(coded, group, 1, book.mode)
     bits = int(huffman.coded_bits(counts, book.lengths))
-    # Even a book of the least size that coded at the entropy would be no better.
-    if 0 <= bits <= int(choice.entropy_bits(counts)) + LEAST_BOOK:
+    if 0 <= bits <= int(choice.likely_bits(counts)):  # its own would hardly be smaller
         return Coding(book, bits, counts)
     own = own_coding(coded, group)
     return Coding(book, bits, counts) if 0 <= bits <= own.total_bits else own

@@ -36,7 +36,6 @@ ESCAPE_FROM = 1 << 17  # bits of a chunk; the compact form is some 14 bytes long
 ACCEPTED = 0.005  # cost of a book at hand that is taken all the same
 MOST_EXCESS = 1.01  # of an own book over what seems likely that is expected of other chunks too
 AFFORDED = 0.03  # and where earlier chunks of the variable saved as much
-RESTLESS = 3
 SURE = 8  # times in a row that something paid, or not, before it is taken to do so again
 RETRY = (
     8  # after more own books in a row than are kept, only every so many-th chunk looks at others
@@ -179,12 +178,10 @@ class SharedBooks:
     """Books built so far."""
     _books: tuple[Shared, ...] = ()
     _shelves: dict[int, Shelf] = field(default_factory=dict)
-    _restless: int = 0  # changes of axes in a row
     _unlike: int = 0  # own books since a shared one was taken,
     _alone: int = 0  # and since any other was
     _usual: float = 0.0  # bits a value of the last chunk
     _saved: float = 0.0  # bits, by books at hand instead of own ones
-    _axes: dict[tuple[int, ...], int] = field(default_factory=dict)
     _unasked: dict[Hashable, int] = field(default_factory=dict)  # times left to take an answer
     _agreed: dict[Hashable, int] = field(
         default_factory=dict
@@ -321,18 +318,6 @@ class SharedBooks:
         """The book built last, if any."""
         return self._books[0].book if self._books else None
 
-    def recall_axes(self, shape: tuple[int, ...]) -> int | None:
-        """Axes to difference that were chosen for an earlier chunk of that folded shape.
-
-        None too while they change from chunk to chunk, so that a look at them would be in vain.
-        """
-        return self._axes.get(shape) if self._restless < RESTLESS else None
-
-    def remember_axes(self, shape: tuple[int, ...], subset: int) -> None:
-        """Keep the axes chosen for a chunk of that folded shape."""
-        self._restless = self._restless + 1 if self._axes.get(shape) != subset else 0
-        self._axes[shape] = subset
-
     def recall(self, question: Hashable) -> bool:
         """Whether the answer that an earlier chunk got to a question still counts.
 
@@ -391,7 +376,9 @@ _registry_lock = threading.Lock()
 def shared_books(key: Hashable) -> SharedBooks:
     """The shared books of a variable and pipeline in this process; one object per key."""
     with _registry_lock:
-        books = _registry.setdefault(key, SharedBooks())
+        books = _registry.get(key)
+        if books is None:
+            books = _registry[key] = SharedBooks()
         _registry.move_to_end(key)
         while len(_registry) > MOST_KEYS:
             _registry.popitem(last=False)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import difference, sampling, sampling_twice, width_sampling
-from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, check_params
 from fzdask.codecs.stages.quantize import LIMITS
 from fzdask.errors import ConfigError, FormatError
@@ -18,10 +17,6 @@ from fzdask.errors import ConfigError, FormatError
 __all__ = ["Lorenzo", "axes_geometry", "choose_axes", "folded_shape"]
 
 MAX_AXES = 4
-# Axes of an earlier chunk are kept if on so many samples no others cost 2 % less: a change of
-# regime shows on a few, and looking at a few is cheaper than choosing again.
-FEW_SAMPLES = 32
-MUCH_ALIKE = 1.02
 # Blocks in the sample for narrow axes; twice as many take twice the time and gain 1 % at most.
 BLOCKS, FEW_BLOCKS = 64, 48
 
@@ -98,17 +93,7 @@ class Lorenzo(ArrayStage):
             sample, inv = job.sample if job.sample is not None else (data, 1.0)
             if self.order == 2:
                 return choose_orders(sample, folded, inv, job.forced)
-            if not isinstance(job.books, SharedBooks):
-                return choose_axes(sample, folded, inv, job.forced)
-            subset = job.books.recall_axes(folded)
-            if subset is not None and job.books.recall(folded):
-                return subset
-            good = subset is not None and _still_good(subset, sample, folded, inv, job.forced)
-            if subset is None or not good:
-                subset = choose_axes(sample, folded, inv, job.forced)
-                job.books.remember_axes(folded, subset)
-            job.books.remember(folded, good)
-            return subset
+            return choose_axes(sample, folded, inv, job.forced)
         axes = range(nd) if self.axes == "all" else {int(a) for a in self.axes}
         once = sum(1 << a for a in axes if a < nd)
         return once | once << MAX_AXES if self.order == 2 else once
@@ -220,20 +205,6 @@ def choose_orders(
     if max(times) < 2:
         return choose_axes(data, folded, inv, forced)
     return sum((t > 0) << a | (t > 1) << (MAX_AXES + a) for a, t in enumerate(times))
-
-
-def _still_good(
-    subset: int,
-    data: NDArray[Any],
-    folded: tuple[int, ...],
-    inv: float,
-    forced: NDArray[np.uint8],
-) -> bool:
-    """Whether no other axes look better than those chosen for an earlier chunk."""
-    if not folded or data.size < FEW_SAMPLES:
-        return False
-    costs = _costs(data, folded, inv, forced, FEW_SAMPLES)
-    return bool(costs[subset] <= MUCH_ALIKE * costs.min())
 
 
 def _costs(

@@ -16,6 +16,7 @@ CHAINS = (
     "constant(block=8, share=0.0) | wavelet | huffman | run_length",
     "transpose | quantize | difference(order=2) | negabinary | bitshuffle(block=64) | zero_bytes",
     "quantize | binning(levels=3) | fixed_length | zero_blocks | lz4",
+    "constant(block=8, share=0.0) | quantize | binning(levels=3) | context_mixing",
     "transpose | shuffle | zstd",
 )
 ARRAYS = {

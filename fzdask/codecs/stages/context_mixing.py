@@ -63,33 +63,33 @@ class ContextMixing(ArrayStage):
     out) if there is no such axis. Whatever is kept by place is 0 before the first value, and at
     place ``i`` while value ``i`` is coded.
 
-    *Coder.* The main section is that of a binary arithmetic coder: ``low = 0``,
-    ``high = 2**32 - 1``, and ``code`` is the first four bytes, the highest first. For a decision
-    that is 1 with chance ``c`` in 65536, ``cut = low + ((high - low) * c >> 16)``: it is 1 if
-    ``code <= cut``, and ``high`` becomes ``cut``; else it is 0, and ``low`` becomes ``cut + 1``.
-    Then, while the top ones of the four bytes of ``low`` and ``high`` are equal, all three drop
-    theirs and shift up by a byte, filled by 0 in ``low``, 255 in ``high`` and the next byte in
-    ``code``; a writer puts out what ``low`` drops, and at the end the four bytes of it. So after
-    the last value all bytes have been taken and none lacked. A byte stands for at most 7569 values.
-    *Bits at even odds* are decisions with ``c = 32768``, the most significant first.
+    *Coder.* The main section is that of a binary arithmetic coder: ``low = 0``, ``high = 2**32 -
+    1``, and ``code`` is the first four bytes, the highest first. For a decision that is 1 with
+    chance ``c`` in 65536, ``cut = low + ((high - low) * c >> 16)``: it is 1 if ``code <= cut``, and
+    ``high`` becomes ``cut``; else it is 0, and ``low`` becomes ``cut + 1``. Then, while the top
+    ones of the four bytes of ``low`` and ``high`` are equal, all three drop theirs and shift up by
+    a byte, filled by 0 in ``low``, 255 in ``high`` and the next byte in ``code``; a writer puts out
+    what ``low`` drops, and at the end the four bytes of it. So after the last value all bytes have
+    been taken and none lacked. A byte stands for at most 7569 values. *Bits at even odds* are
+    decisions with ``c = 32768``, the most significant first.
 
-    *Least squares.* The distances of the neighbours are, in this order, with one axis or none 1,
-    2, 3, 4; with two 1, 2, ``R``, ``R+1``, ``R-1``, ``2R``, ``R-2``, ``R+2``, ``2R+1``, ``2R-1``, 3; with
-    three or four 1, 2, ``R``, ``R+1``, ``R-1``, ``2R``, ``P``, ``P+1``, ``P-1``, ``P+R``,
+    *Least squares.* The distances of the neighbours are, in this order, with one axis or none 1, 2,
+    3, 4; with two 1, 2, ``R``, ``R+1``, ``R-1``, ``2R``, ``R-2``, ``R+2``, ``2R+1``, ``2R-1``, 3;
+    with three or four 1, 2, ``R``, ``R+1``, ``R-1``, ``2R``, ``P``, ``P+1``, ``P-1``, ``P+R``,
     ``P-R``, ``P+R+1``, ``P+R-1``, ``2P``, ``P-R-1``, ``P-R+1``; with four then ``V``, ``V+1``,
     ``V-1``, ``V+R``, ``V-R``, ``V+P``, ``V-P``, ``2V``; without 0 and without those that came
-    before. For each but the first there are ``x[k] = q[i - distance] - q[i-1]``, in binary64, and
-    a weight ``w[k]``, at first 0. ``p = 0 + w[0] x[0] + w[1] x[1] + ...``, but 0 if all ``x`` are
-    0 or not ``|p| < 2**52``. The prediction is ``S = q[i-1] + rint(p)``. When the value is known,
-    unless all ``x`` are 0, ``A[k][j] += x[k] x[j]`` for ``j <= k`` and ``b[k] += x[k] t`` with
-    ``t = q[i] - q[i-1]`` in binary64 (all 0 at first). After every 32nd value (``i mod 32 = 31``)
-    the weights are found anew, if anything was added since the last time, and then all ``A`` and
-    ``b`` are multiplied by 0.9379. To find them, for ``k = 0, 1, ...`` and for each ``k`` for
-    ``j = 0 ... k``: ``s = A[k][j]``, plus 10 if ``j = k``, minus ``L[k][r] L[j][r]`` for
-    ``r = 0 ... j-1`` in turn; ``L[k][j] = s / L[j][j]`` if ``j < k``, ``L[k][k] = sqrt(s)``; all weights
-    stay as they were if that ``s`` is not above 0. Then ``y[k] = (b[k] - L[k][0] y[0] -
-    L[k][1] y[1] - ...) / L[k][k]`` for ``k`` upwards, and ``w[k] = (y[k] - L[k+1][k] w[k+1] -
-    L[k+2][k] w[k+2] - ...) / L[k][k]`` for ``k`` downwards.
+    before. For each but the first there are ``x[k] = q[i - distance] - q[i-1]``, in binary64, and a
+    weight ``w[k]``, at first 0. ``p = 0 + w[0] x[0] + w[1] x[1] + ...``, but 0 if all ``x`` are 0
+    or not ``|p| < 2**52``. The prediction is ``S = q[i-1] + rint(p)``. When the value is known,
+    unless all ``x`` are 0, ``A[k][j] += x[k] x[j]`` for ``j <= k`` and ``b[k] += x[k] t`` with ``t
+    = q[i] - q[i-1]`` in binary64 (all 0 at first). After every 32nd value (``i mod 32 = 31``) the
+    weights are found anew, if anything was added since the last time, and then all ``A`` and ``b``
+    are multiplied by 0.9379. To find them, for ``k = 0, 1, ...`` and for each ``k`` for ``j = 0 ...
+    k``: ``s = A[k][j]``, plus 10 if ``j = k``, minus ``L[k][r] L[j][r]`` for ``r = 0 ... j-1`` in
+    turn; ``L[k][j] = s / L[j][j]`` if ``j < k``, ``L[k][k] = sqrt(s)``; all weights stay as they
+    were if that ``s`` is not above 0. Then ``y[k] = (b[k] - L[k][0] y[0] - L[k][1] y[1] - ...) /
+    L[k][k]`` for ``k`` upwards, and ``w[k] = (y[k] - L[k+1][k] w[k+1] - L[k+2][k] w[k+2] - ...) /
+    L[k][k]`` for ``k`` downwards.
 
     *Lorenzo.* The prediction ``T`` is the sum, over all sets of one or more of the axes told, of
     the value at the distance that is the sum of 1, ``R``, ``P``, ``V`` for axes 0, 1, 2, 3 in the
@@ -153,9 +153,9 @@ class ContextMixing(ArrayStage):
     up to 127.
 
     *Calm.* If ``a = 0``, ``l = 0`` and the other is the base, decision 0 is not mixed: it has one
-    cell, like those of models, for each context of ``z``, ``clip(W, 2)``, and which of ``e`` at the distances 3, ``R-2``,
-    ``R+2`` (without axis 1: 3, 4, 5), ``P+R``, ``P+1`` are not 0. ``c = g >> 6``, at least 48 and
-    at most 65488; only this cell learns, with ``k`` up to 1023.
+    cell, like those of models, for each context of ``z``, ``clip(W, 2)``, and which of ``e`` at the
+    distances 3, ``R-2``, ``R+2`` (without axis 1: 3, 4, 5), ``P+R``, ``P+1`` are not 0. ``c = g >>
+    6``, at least 48 and at most 65488; only this cell learns, with ``k`` up to 1023.
 
     Sources
     -------

@@ -1,7 +1,6 @@
 """Chains of any stages, for the second reader: from the last back to the first.
 
-`reader.py` reads the chains of the main presets by itself; here is what is in other ones. Not read
-is `logarithm` in front of other stages than `quantize` and `interpolate`.
+`reader.py` reads the chains of the main presets by itself; here is what is in other ones.
 """
 
 from __future__ import annotations
@@ -31,8 +30,10 @@ from reader_header import (
     GOLOMB_RICE,
     HUFFMAN,
     INTERPOLATE,
+    LOGARITHM,
     LORENZO,
     LORENZO_TILES,
+    LOSSY,
     NEGABINARY,
     QUANTIZE,
     RANS,
@@ -81,7 +82,7 @@ def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np
         header, chain = with_chain_kept(header, chain)
     native = header.dtype.newbyteorder("<")
     bound = header.bound
-    lossy = any(stage.number in (QUANTIZE, INTERPOLATE, WAVELET) for stage in chain)
+    lossy = any(stage.number in LOSSY for stage in chain)
     form = Form(memory_shape, header.dtype)
     if lossy:
         require(
@@ -159,6 +160,11 @@ def lattice_form(place: Place) -> Form:
     return Form(shape, np.dtype(f"<i{number}"))
 
 
+def logarithm_form(place: Place) -> Form:
+    dtype, bound = reader.read_logarithm(place.parameters, place.form.dtype)
+    return replace(place.form, dtype=dtype, bound=bound)
+
+
 def code_form(place: Place) -> Form:
     return replace(place.form, dtype=np.dtype(f"<u{place.form.dtype.itemsize}"))
 
@@ -189,6 +195,7 @@ FORMS: dict[int, Callable[[Place], Form]] = dict.fromkeys(
 FORMS |= dict.fromkeys((QUANTIZE, INTERPOLATE, WAVELET), lattice_form)
 FORMS |= dict.fromkeys((ZIGZAG, NEGABINARY, SIGN_MAGNITUDE), code_form)
 FORMS |= {TRANSPOSE: transposed_form, CONSTANT: constant_form, DICTIONARY: dictionary_form}
+FORMS |= {LOGARITHM: logarithm_form}
 
 
 # Lossy stages ----------------------------------------------------------------------------------
@@ -394,6 +401,9 @@ UNDO: dict[int, Callable] = {
     QUANTIZE: dequantize,
     INTERPOLATE: uninterpolate,
     WAVELET: unwavelet,
+    LOGARITHM: lambda data, place: reader.unlogarithm(
+        data, place.parameters, place.sides, place.form.shape, place.form.dtype.itemsize
+    ),
     TRANSPOSE: untranspose,
     CONSTANT: unconstant,
     DICTIONARY: undictionary,

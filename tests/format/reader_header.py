@@ -45,6 +45,7 @@ KINDS = {
     GOLOMB_RICE: "cb", CONTEXT_MIXING: "lb", SMALLEST: "ab",
 }  # fmt: skip
 STAGES_READ = set(KINDS) | BACK_ENDS
+LOSSY = {QUANTIZE, INTERPOLATE, WAVELET, SMALLEST}
 # Numbers of bytes of parameters; another number for those that depend on the array.
 LENGTHS = {
     QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), SHUFFLE: (0,), INTERPOLATE: (1, 3, 4),
@@ -268,7 +269,8 @@ def check_chain(stages: list[Stage]) -> None:
         takes, gives = KINDS[stage.number][:-1], KINDS[stage.number][-1]
         require(given != "" and given in takes, f"stage {stage.number} after what it cannot take")
         given = given if gives == "*" else gives
-    logarithms = [k for k, stage in enumerate(stages) if stage.number == LOGARITHM]
-    followers = [s.number for s in stages[1:2]]
-    require(logarithms in ([], [0]), "a logarithm that is not the first stage")
-    require(not logarithms or followers[:1] in ([QUANTIZE], [INTERPOLATE]), "a logarithm alone")
+    numbers = [stage.number for stage in stages]
+    if LOGARITHM in numbers:
+        behind = numbers[numbers.index(LOGARITHM) + 1 :]
+        require(LOGARITHM not in behind, "a logarithm of logarithms")
+        require(not LOSSY.isdisjoint(behind), "a logarithm alone")

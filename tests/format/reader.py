@@ -116,9 +116,8 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     if first:
         logarithm = chain[0].parameters
         given, bound = read_logarithm(logarithm, native)
-        has_exact = (0, 3) in header.sections
-        sides = [logarithm[1] & 4, logarithm[1] & 16, has_exact, has_exact]
-        expected |= {(0, number) for number, there in enumerate(sides, 1) if there}
+        numbers = logarithm_sections(logarithm, (0, 3) in header.sections)
+        expected |= {(0, number) for number in numbers}
     given_by, stored = chain[first].parameters, memory_shape
     levels = chain[first].number == INTERPOLATE and given_by == b"\x01"
     if levels:
@@ -161,26 +160,8 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     if has_outliers:
         put_outliers_back(values, header.section(first, 1), header.section(first, 2))
     if first:
-        flags = logarithm[1]
-        zeros = signs = None
-        if sides[1]:
-            zeros = reader_logarithm.read_bits(header.section(0, 2), memory_shape, flags & 128)
-            require(zeros is not None, "zeros of another length")
-        if sides[0]:
-            signs = reader_logarithm.read_bits(
-                header.section(0, 1), memory_shape, flags & 64, zeros
-            )
-            require(signs is not None, "signs of another length")
-        values = reader_logarithm.from_logarithms(
-            values, native.itemsize, logarithm[0], flags, signs, zeros
-        )
-        if has_exact:
-            exact = header.section(0, 4)
-            if len(exact) == native.itemsize:  # one for all
-                named = reader_logarithm.count_exact(Bytes(header.section(0, 3)))
-                require(named <= count, "more exact values than there are values")
-                exact *= named
-            put_outliers_back(values, header.section(0, 3), exact)
+        sides = {number: header.section(0, number) for number in numbers}
+        values = unlogarithm(values, logarithm, sides, memory_shape, native.itemsize)
     return values.view(header.dtype.newbyteorder("<")).astype(header.dtype)
 
 
@@ -213,6 +194,40 @@ def read_logarithm(parameters: bytes, dtype: np.dtype) -> tuple[np.dtype, float]
     mantissa = reader_logarithm.MANTISSA[dtype.itemsize]
     require(10 <= scale <= 30 if flags & 1 else scale == mantissa, "units of a logarithm")
     return np.dtype("<i8" if flags & 32 else "<i4"), float(bound)
+
+
+def logarithm_sections(parameters: bytes, has_exact: bool) -> set[int]:
+    """Return the numbers of the side sections of `logarithm`."""
+    there = [parameters[1] & 4, parameters[1] & 16, has_exact, has_exact]
+    return {number for number, is_there in enumerate(there, 1) if is_there}
+
+
+def unlogarithm(
+    values: np.ndarray,
+    parameters: bytes,
+    sides: dict[int, bytes],
+    memory_shape: tuple[int, ...],
+    itemsize: int,
+) -> np.ndarray:
+    """Return the floats of so many bytes whose logarithms are `values`."""
+    scale, flags = parameters[:2]
+    require(set(sides) == logarithm_sections(parameters, 3 in sides), "sections of a logarithm")
+    zeros = signs = None
+    if 2 in sides:
+        zeros = reader_logarithm.read_bits(sides[2], memory_shape, flags & 128)
+        require(zeros is not None, "zeros of another length")
+    if 1 in sides:
+        signs = reader_logarithm.read_bits(sides[1], memory_shape, flags & 64, zeros)
+        require(signs is not None, "signs of another length")
+    floats = reader_logarithm.from_logarithms(values, itemsize, scale, flags, signs, zeros)
+    if 3 in sides:
+        exact = sides[4]
+        if len(exact) == itemsize:  # one for all
+            named = reader_logarithm.count_exact(Bytes(sides[3]))
+            require(named <= len(values), "more exact values than there are values")
+            exact *= named
+        put_outliers_back(floats, sides[3], exact)
+    return floats
 
 
 # Section 2.1: huffman -------------------------------------------------------------------------

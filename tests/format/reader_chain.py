@@ -1,8 +1,6 @@
 """Chains of any stages, for the second reader: from the last back to the first.
 
-`reader.py` reads the chains of the main presets by itself; here is what is in other ones. Not read
-are `context_mixing` and `smallest`, whose page refers to the specification in the tests, and
-`logarithm` in front of other stages than `quantize` and `interpolate`.
+`reader.py` reads the chains of the main presets by itself; here is what is in other ones.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import reader
 import reader_codes
+import reader_context
 import reader_interpolate
 import reader_planes
 import reader_wavelet
@@ -24,24 +23,31 @@ from reader_header import (
     BITSHUFFLE,
     BLOCK_MEAN,
     CONSTANT,
+    CONTEXT_MIXING,
     DICTIONARY,
     DIFFERENCE,
     FIXED_LENGTH,
     GOLOMB_RICE,
     HUFFMAN,
     INTERPOLATE,
+    LOGARITHM,
     LORENZO,
     LORENZO_TILES,
+    LOSSY,
     NEGABINARY,
     QUANTIZE,
     RANS,
     SHUFFLE,
     SIGN_MAGNITUDE,
+    SMALLEST,
     TRANSPOSE,
     WAVELET,
     ZIGZAG,
+    Bytes,
     Header,
     MalformedError,
+    Stage,
+    check_chain,
     require,
 )
 
@@ -72,9 +78,11 @@ class Place:
 
 def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np.ndarray:
     """The elements of a stream with these array stages."""
+    if chain[-1].number == SMALLEST:
+        header, chain = with_chain_kept(header, chain)
     native = header.dtype.newbyteorder("<")
     bound = header.bound
-    lossy = any(stage.number in (QUANTIZE, INTERPOLATE, WAVELET) for stage in chain)
+    lossy = any(stage.number in LOSSY for stage in chain)
     form = Form(memory_shape, header.dtype)
     if lossy:
         require(
@@ -112,6 +120,29 @@ def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np
     return np.frombuffer(data.tobytes(), header.dtype)
 
 
+WAYS = ((QUANTIZE, CONTEXT_MIXING), (INTERPOLATE, CONTEXT_MIXING))
+
+
+def with_chain_kept(header: Header, chain: list[Stage]) -> tuple[Header, list[Stage]]:
+    """The same with the chain that `smallest`, the last of this one, kept in its place."""
+    last = len(chain) - 1
+    parameters = Bytes(chain[last].parameters)
+    way = parameters.byte()
+    require(way < len(WAYS), "an unknown way")
+    kept = [Stage(number, parameters.take(parameters.byte())) for number in WAYS[way]]
+    require(parameters.finished, "bytes behind the parameters of the chain")
+    chain = [*chain[:last], *kept]
+    check_chain(chain)
+
+    def moved(key: tuple[int, int]) -> tuple[int, int]:
+        return (last + 1, 0) if key == (last, 0) else key
+
+    require(all(index <= last for index, _ in header.sections), "a section of no stage")
+    sections = {moved(key): data for key, data in header.sections.items()}
+    undo = {moved(key): steps for key, steps in header.undo.items()}
+    return replace(header, stages=chain, sections=sections, undo=undo), chain
+
+
 # Forms of what a stage gives -------------------------------------------------------------------
 
 BYTES = Form((-1,), np.dtype(np.uint8))
@@ -120,12 +151,18 @@ BYTES = Form((-1,), np.dtype(np.uint8))
 def lattice_form(place: Place) -> Form:
     number, shape = place.parameters[0], place.form.shape
     if place.header.stages[place.index].number == INTERPOLATE:
+        need((number, len(place.parameters)) in ((1, 1), (0, 3), (0, 4)), "an unknown prediction")
         if number == 0:
             shape = reader_interpolate.stored_shape(shape, place.parameters[3:])
             need(shape is not None, "another axis innermost that is not there")
         number = place.parameters[1] if number == 0 else 4
     need(number in (4, 8), "a lattice of 4 or 8 bytes")
     return Form(shape, np.dtype(f"<i{number}"))
+
+
+def logarithm_form(place: Place) -> Form:
+    dtype, bound = reader.read_logarithm(place.parameters, place.form.dtype)
+    return replace(place.form, dtype=dtype, bound=bound)
 
 
 def code_form(place: Place) -> Form:
@@ -152,11 +189,13 @@ def dictionary_form(place: Place) -> Form:
 
 
 FORMS: dict[int, Callable[[Place], Form]] = dict.fromkeys(
-    (SHUFFLE, HUFFMAN, RANS, GOLOMB_RICE, FIXED_LENGTH, BITSHUFFLE), lambda place: BYTES
+    (SHUFFLE, HUFFMAN, RANS, GOLOMB_RICE, FIXED_LENGTH, BITSHUFFLE, CONTEXT_MIXING),
+    lambda place: BYTES,
 )
 FORMS |= dict.fromkeys((QUANTIZE, INTERPOLATE, WAVELET), lattice_form)
 FORMS |= dict.fromkeys((ZIGZAG, NEGABINARY, SIGN_MAGNITUDE), code_form)
 FORMS |= {TRANSPOSE: transposed_form, CONSTANT: constant_form, DICTIONARY: dictionary_form}
+FORMS |= {LOGARITHM: logarithm_form}
 
 
 # Lossy stages ----------------------------------------------------------------------------------
@@ -362,6 +401,9 @@ UNDO: dict[int, Callable] = {
     QUANTIZE: dequantize,
     INTERPOLATE: uninterpolate,
     WAVELET: unwavelet,
+    LOGARITHM: lambda data, place: reader.unlogarithm(
+        data, place.parameters, place.sides, place.form.shape, place.form.dtype.itemsize
+    ),
     TRANSPOSE: untranspose,
     CONSTANT: unconstant,
     DICTIONARY: undictionary,
@@ -376,6 +418,9 @@ UNDO: dict[int, Callable] = {
     ),
     GOLOMB_RICE: lambda data, place: reader_codes.ungolomb(
         place.parameters, data, place.sides, place.form.size, place.form.dtype.itemsize
+    ),
+    CONTEXT_MIXING: lambda data, place: reader_context.unmix(
+        place.parameters, data, place.form.shape, place.form.dtype.itemsize
     ),
     FIXED_LENGTH: unfixed,
     BITSHUFFLE: unbitshuffle,

@@ -202,7 +202,7 @@ def unrans(
 def read_group(state, tables, class_of, width, row, plane, count) -> list[int]:
     """Zigzagged values of one group."""
     out: list[int] = []
-    near: list[int] = []  # residuals, clipped to 255
+    near: list[int] = []  # residuals, those beyond 255 in magnitude as 255
 
     def around(value, i: int) -> int:
         def at(k: int) -> int:
@@ -233,6 +233,6 @@ def read_group(state, tables, class_of, width, row, plane, count) -> list[int]:
             value = value + 1 if value & 1 else value - 1
         out.append(value)
         half = value >> 1
-        near.append(max(min(~half if value & 1 else half, 255), -255))
+        near.append((~half if value & 1 else half) if value <= 510 else 255)
     need(state.x == 1 << 15 and state.at == len(state.words), "a group with words left over")
     return out

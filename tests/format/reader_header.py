@@ -34,7 +34,7 @@ LOSSLESS, ABSOLUTE, RELATIVE, POINTWISE, PSNR = range(5)  # kinds of bound
 QUANTIZE, LORENZO, HUFFMAN, ZSTD, SHUFFLE, INTERPOLATE, ZIGZAG = range(1, 8)
 NEGABINARY, SIGN_MAGNITUDE, BITSHUFFLE, FIXED_LENGTH = range(8, 12)
 DICTIONARY, RANS, LOGARITHM, TRANSPOSE, BLOCK_MEAN, BINNING, DIFFERENCE = 15, 16, *range(20, 25)
-LORENZO_TILES, CONSTANT, GOLOMB_RICE, WAVELET = 25, 26, 27, 30
+LORENZO_TILES, CONSTANT, GOLOMB_RICE, CONTEXT_MIXING, SMALLEST, WAVELET = range(25, 31)
 BACK_ENDS = {ZSTD, *reader_back_ends.UNDO}
 # What each array stage takes and gives: array, lattice, codes, bytes; the same if there is a star.
 KINDS = {
@@ -42,16 +42,17 @@ KINDS = {
     LORENZO: "ll", LORENZO_TILES: "ll", BLOCK_MEAN: "ll", BINNING: "ll", DIFFERENCE: "ll",
     DICTIONARY: "ll", TRANSPOSE: "al*", CONSTANT: "al*", BITSHUFFLE: "alcb", HUFFMAN: "lb",
     RANS: "lb", ZIGZAG: "lc", NEGABINARY: "lc", SIGN_MAGNITUDE: "lc", FIXED_LENGTH: "lcb",
-    GOLOMB_RICE: "cb",
+    GOLOMB_RICE: "cb", CONTEXT_MIXING: "lb", SMALLEST: "ab",
 }  # fmt: skip
 STAGES_READ = set(KINDS) | BACK_ENDS
+LOSSY = {QUANTIZE, INTERPOLATE, WAVELET, SMALLEST}
 # Numbers of bytes of parameters; another number for those that depend on the array.
 LENGTHS = {
-    QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), SHUFFLE: (0,), INTERPOLATE: (1, 3),
+    QUANTIZE: (1,), LORENZO: (1,), HUFFMAN: (1, 3), SHUFFLE: (0,), INTERPOLATE: (1, 3, 4),
     LOGARITHM: (6,), ZIGZAG: (0,), FIXED_LENGTH: (1,), NEGABINARY: (0,), SIGN_MAGNITUDE: (0,),
     BITSHUFFLE: (1,), DICTIONARY: (1,), RANS: (2, 5), TRANSPOSE: range(65), BLOCK_MEAN: (3,),
     BINNING: (2,), DIFFERENCE: (2,), LORENZO_TILES: (3,), CONSTANT: range(1, 10),
-    GOLOMB_RICE: (1,), WAVELET: (5,),
+    GOLOMB_RICE: (1,), WAVELET: (5,), CONTEXT_MIXING: (1,), SMALLEST: range(1, 512),
 }  # fmt: skip
 
 
@@ -268,7 +269,8 @@ def check_chain(stages: list[Stage]) -> None:
         takes, gives = KINDS[stage.number][:-1], KINDS[stage.number][-1]
         require(given != "" and given in takes, f"stage {stage.number} after what it cannot take")
         given = given if gives == "*" else gives
-    logarithms = [k for k, stage in enumerate(stages) if stage.number == LOGARITHM]
-    followers = [s.number for s in stages[1:2]]
-    require(logarithms in ([], [0]), "a logarithm that is not the first stage")
-    require(not logarithms or followers[:1] in ([QUANTIZE], [INTERPOLATE]), "a logarithm alone")
+    numbers = [stage.number for stage in stages]
+    if LOGARITHM in numbers:
+        behind = numbers[numbers.index(LOGARITHM) + 1 :]
+        require(LOGARITHM not in behind, "a logarithm of logarithms")
+        require(not LOSSY.isdisjoint(behind), "a logarithm alone")

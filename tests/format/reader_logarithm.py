@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -11,6 +12,7 @@ MANTISSA = {2: 10, 4: 23, 8: 52}
 BIAS = {2: 15, 4: 127, 8: 1023}
 
 
+@cache
 def power(k: int) -> int:
     """floor(2**52 * 2**(k / 1024)): the root of 1024 as ten square roots."""
     root = 1 << (52 * 1024 + k)

@@ -80,7 +80,8 @@ def context(part, row, plane):
         weights[plane] = weights.get(plane, 0) + 2
     out = []
     for i, r in enumerate(part):
-        around = [(min(max(part[i - d], -255), 255), w) for d, w in weights.items() if d <= i]
+        around = [(part[i - d], w) for d, w in weights.items() if d <= i]
+        around = [(v if abs(v) <= 255 else 255, w) for v, w in around]
         a = sum(w * abs(v) for v, w in around)
         e = a.bit_length() - 1
         level = a if a < 4 else 2 * e + (a >> (e - 1)) % 2

@@ -101,6 +101,16 @@ def test_below_one_bit_a_value_it_stays_near_the_entropy(share):
     assert nbytes(got) <= 1.01 * entropy + 40
 
 
+@pytest.mark.parametrize("far", [255, 256, 3000, 2**31 - 1])
+def test_contexts_around_residuals_of_more_than_255(far):
+    """Which count as positive where neighbours lean, be they negative."""
+    r = patchy(3000)
+    r[::11] = -far
+    r[5::37] = far
+    got = assert_as_specified(r, (50, 60), contexts=16)
+    assert len(got.params) == 5
+
+
 @pytest.mark.parametrize(
     "shape", [(6000,), (60, 100), (12, 20, 25), (3, 4, 20, 25), (2, 1, 3, 2, 20, 25), (2000, 3)]
 )

@@ -84,8 +84,9 @@ class Rans(ArrayStage):
     and ``R + 1`` is less than a group, those with ``P`` if there are three and ``P`` is. The level
     is ``a`` below 4, else ``2 e`` plus the bit below the leading one of ``a``, of which ``e`` is
     the exponent. Its class is that of the nearest level at or below it that begins one. If the
-    same sum of residuals, clipped to 255, instead of magnitudes is negative, a zigzagged value from
-    1 to 510 is coded as that of the other sign.
+    same sum of residuals instead of magnitudes is negative (one of more than 255 in magnitude
+    counts as 255 there, whatever its sign), a zigzagged value from 1 to 510 is coded as that of the
+    other sign.
 
     Sources
     -------

@@ -35,9 +35,14 @@ class Smallest(ArrayStage):
 
     Stream
     ------
-    Parameters: the way, 0 for ``quantize | context_mixing``, 1 for
-    ``interpolate | context_mixing``; then for each stage of that chain the number of bytes of its
-    parameters and those. Main section and side sections are those of the chain.
+    Parameters: the way in one byte, 0 for ``quantize | context_mixing``, 1 for ``interpolate |
+    context_mixing``; then for each of the two stages of that chain, in its order, one byte with
+    the number of bytes of its parameters, and those; nothing else.
+
+    All is then as if that chain stood in the header in the place of this stage: the main section
+    is that of ``context_mixing``, the side sections (1 ``outlier_runs``, 2 ``outliers``,
+    3 ``levels``) are those that ``quantize`` or ``interpolate`` has under these numbers, there or
+    not as they say. In the header all of them carry the index of this stage.
 
     Sources
     -------

@@ -30,16 +30,17 @@ def fixtures() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
     noise = (raw_bits(600, 5) % np.uint64(999)).astype("f8")
     quiet = (raw_bits(48 * 5 * 8, 6) % np.uint64(41)).astype("f4").reshape(48, 5, 8)
     quiet[:, raw_bits(40, 7).reshape(5, 8) % np.uint64(4) > 0] = 9  # most places never change
-    auto = {"pipeline": "interpolate | huffman"}
+    differences = "interpolate(predictor=lorenzo)"
+    then_huffman = {"pipeline": f"{differences} | huffman"}
     return {
         "interpolate": (smooth((9, 11, 20), 1).astype("f4"), {"abs": 1 / 32, **PIPELINE}),
         "interpolate-outliers": (holes, {"abs": 1 / 64, **PIPELINE}),
         "interpolate-four-axes": (smooth((4, 5, 6, 3), 4), {"abs": 1 / 16, **PIPELINE}),
         "interpolate-integers": (steep, {"abs": 3, **PIPELINE}),
-        "interpolate-differences": (noise, {"abs": 1 / 2, **auto}),
-        "interpolate-differences-time-last": (quiet, {"abs": 1 / 2, **auto}),
+        "interpolate-differences": (noise, {"abs": 1 / 2, **then_huffman}),
+        "interpolate-differences-time-last": (quiet, {"abs": 1 / 2, **then_huffman}),
         "interpolate-differences-reordered-then-lorenzo": (
             quiet.reshape(2, 24, 5, 1, 8).astype("f8"),
-            {"abs": 1 / 2, "pipeline": "interpolate | lorenzo | huffman"},
+            {"abs": 1 / 2, "pipeline": f"{differences} | lorenzo | huffman"},
         ),
     }

@@ -13,6 +13,8 @@ def fixtures() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
     """Arrays and options by name."""
     patchy = whole_field((9, 12, 40), 2, step=1) * (1 + 20 * (np.arange(40) % 20 > 14))
     huge = np.where(raw_bits(600, 3) % np.uint64(9) == 0, raw_bits(600, 4), np.uint64(3))
+    far = patchy.copy()
+    far[::2, ::5, ::7] = -5000
     one = {"pipeline": "quantize | lorenzo | rans"}
     return {
         "rans": (field((20, 23), "f4"), {"abs": 1 / 16, **one}),
@@ -24,5 +26,9 @@ def fixtures() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
         "rans-contexts": (
             patchy,
             {"abs": 1, "pipeline": "quantize | lorenzo(axes=()) | rans(contexts=6, group=1024)"},
+        ),
+        "rans-contexts-around-far-ones": (
+            far,
+            {"abs": 1, "pipeline": "quantize | lorenzo(axes=()) | rans(contexts=6, group=2048)"},
         ),
     }

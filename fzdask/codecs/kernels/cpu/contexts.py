@@ -37,7 +37,8 @@ def level_table():
 def _kept(z):
     """A residual of at most ``MOST`` in magnitude, times 2**16, plus its magnitude.
 
-    Sums of such numbers have both sums, and no carry between them.
+    A greater one counts as ``MOST``, a negative one too: streams are written so. Sums of such
+    numbers have both sums, and no carry between them.
     """
     z = np.int64(min(z, np.uint64(2 * MOST)))
     r = (z >> 1) ^ -(z & 1)

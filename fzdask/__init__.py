@@ -14,6 +14,7 @@ from fzdask.errors import ConfigError, FormatError, FZError, UnsupportedDtypeErr
 if TYPE_CHECKING:
     from fzdask.cluster.overlapping import overlap
     from fzdask.codecs.api import StreamInfo, compress, decompress, inspect
+    from fzdask.codecs.compiling import compile_kernels
     from fzdask.codecs.pipeline import Pipeline
     from fzdask.codecs.zarr_codec import FZArrayCodec, FZCodec
     from fzdask.insitu.writer import InSituWriter
@@ -28,6 +29,7 @@ _LAZY = {
     "InSituWriter": "fzdask.insitu.writer",
     "Pipeline": "fzdask.codecs.pipeline",
     "StreamInfo": "fzdask.codecs.api",
+    "compile_kernels": "fzdask.codecs.compiling",
     "compress": "fzdask.codecs.api",
     "decompress": "fzdask.codecs.api",
     "explain": "fzdask.reports.explain",
@@ -47,6 +49,7 @@ __all__ = [
     "StreamInfo",
     "UnsupportedDtypeError",
     "__version__",
+    "compile_kernels",
     "compress",
     "decompress",
     "explain",

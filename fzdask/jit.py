@@ -24,6 +24,9 @@ import numba
 
 __all__ = ["njit", "source_stamp"]
 
+KERNELS: list[Any] = []
+"""Every kernel of this process."""
+
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(
     rf"^(?:from ({_ROOT.name}[\w.]*) import (\([^)]*\)|[^\n]*)|import ({_ROOT.name}[\w.]*))",
@@ -41,10 +44,20 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(function)
-        if not options.get("cache") or dispatcher is function:  # NUMBA_DISABLE_JIT
+        kept = options.get("cache", False)
+        try:
+            dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(function)
+        except RuntimeError:  # Numba finds no folder that it may write to
+            _say_that_nothing_is_kept()
+            kept = False
+            alone = {**options, "cache": False}
+            dispatcher = numba.njit(no_cfunc_wrapper=True, **alone)(function)
+        if dispatcher is function:  # NUMBA_DISABLE_JIT
             return dispatcher
         _compile_once(dispatcher)
+        KERNELS.append(dispatcher)
+        if not kept:
+            return dispatcher
         try:
             index = dispatcher._cache._cache_file
             index._source_stamp = (
@@ -62,6 +75,17 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return compiled
+
+
+@cache
+def _say_that_nothing_is_kept() -> None:
+    """Once, not for each kernel."""
+    warnings.warn(
+        "fzdask compiles its kernels anew in this and every other process, since it may write "
+        "neither to its own folder nor to the user's cache folder; name a folder that it may "
+        "write to in the environment variable NUMBA_CACHE_DIR, before Python starts",
+        stacklevel=3,
+    )
 
 
 def _compile_once(dispatcher: Any) -> None:

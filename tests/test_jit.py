@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core.caching import CacheImpl
 
 import fzdask
 from fzdask import jit
@@ -120,3 +121,12 @@ def test_a_numba_whose_cache_cannot_be_told_is_used_without_it(monkeypatch):
         kernel = jit.njit(cache=True)(lambda x: x + 1)
     assert kernel(1) == 2
     assert not kernel.stats.cache_path
+
+
+def test_where_nothing_can_be_written_kernels_work_and_one_warning_names_the_remedy(monkeypatch):
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    jit._say_that_nothing_is_kept.cache_clear()
+    with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR") as caught:
+        kernels = [jit.njit(nogil=True, cache=True)(lambda x, n=n: x + n) for n in range(3)]
+    assert len(caught) == 1
+    assert [kernel(1) for kernel in kernels] == [1, 2, 3]

@@ -1,5 +1,5 @@
 """The command line: ``fzdask demo``, ``compress``, ``decompress``, ``inspect``, ``explain``,
-``stages``.
+``stages``, ``compile``.
 
 Anything a user can put right (a missing file, an output that exists, two bounds, a damaged
 stream) ends with one line on standard error and exit status 2; a traceback means a defect.
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from fzdask.cli.compile import compile_command
 from fzdask.cli.compress import compress
 from fzdask.cli.console import CommandError, complain
 from fzdask.cli.decompress import decompress
@@ -38,6 +39,7 @@ app.command()(decompress)
 app.command()(inspect)
 app.command()(explain)
 app.command()(stages)
+app.command("compile")(compile_command)
 
 
 def _print_version(wanted: bool) -> None:

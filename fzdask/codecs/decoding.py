@@ -135,7 +135,9 @@ class Decoding:
             if name == MAIN:
                 data = unwrap_main(entry, blob)
             else:
-                sides[stage][name] = self.unwrap(entry, blob) if applied else blob
+                side = self.unwrap(entry, blob) if applied else blob
+                side.setflags(write=False)  # one kernel whether back ends made it or not
+                sides[stage][name] = side
         if data is None:
             raise FormatError("fzdask stream: the main section is missing; it is damaged.")
         return data, sides
@@ -163,4 +165,5 @@ def _with_form(data: NDArray[np.uint8], form: Form, alignment: int) -> NDArray[A
         alignment = max(form.dtype.alignment, 4)
     if alignment > 1 and address(data) % alignment:
         data = data.copy()
+    data.setflags(write=False)  # as of side sections
     return data.view(form.dtype) if form.dtype.itemsize > 1 else data

@@ -32,3 +32,12 @@ def test_the_other_bounds(run, tmp_path, option, value):
         assert (np.abs(x - y) <= 1e-2 * np.abs(x)).all()
     else:
         assert 20 * np.log10(np.ptp(x) / np.sqrt(np.mean((x - y) ** 2))) >= 70
+
+
+def test_kernels_are_compiled_ahead(run, capsys):
+    run("compile", "--pipeline", "quantize | difference", "--dtype", "float32", "--dtype", "int16")
+    first, second, kept = capsys.readouterr().out.splitlines()
+    assert first.startswith("quantize | difference, float32: ")
+    assert " found in " in first
+    assert second.startswith("quantize | difference, int16: ")
+    assert kept.startswith("They are kept in ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,6 +69,11 @@ class FieldLayout:
     document: Document
     encoder: Encoder
     gaps: bool
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes, without the step's."""
+        return tuple(self.document["dimension_names"][1:])
 
     @cached_property
     def block_nbytes(self) -> int:
@@ -229,7 +235,13 @@ def check_keys(name: str, encoding: Mapping[str, Any]) -> None:
 def _without_step(name: str, what: str, given: Any, ndim: int) -> tuple[int, ...] | None:
     if given is None:
         return None
-    sizes = tuple(int(n) for n in given)
+    try:
+        sizes = tuple(operator.index(n) for n in given)
+    except TypeError as error:
+        raise ConfigError(
+            f"InSituWriter: {what}={given!r} of {name!r} must be whole numbers, one per axis, as "
+            f"in {what}={(64,) * ndim}; leave {what}= out to have them chosen"
+        ) from error
     if len(sizes) == ndim + 1:
         if sizes[0] != 1:
             raise ConfigError(

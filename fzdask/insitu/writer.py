@@ -247,9 +247,11 @@ class InSituWriter:
         self._check_usable("write")
         if copy not in (True, False, "late"):
             raise ConfigError(f"InSituWriter.write: copy={copy!r} must be True, False or 'late'")
+        step = self._fields.checked_step(step, fields)
         if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
+        self._fields.warn_of_misspelling(fields)
         blocked = self._wait_for_room()  # before arrays of a device are copied
         start = time.perf_counter()
         arrays = {name: host_array(name, array) for name, array in fields.items()}

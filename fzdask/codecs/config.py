@@ -136,8 +136,9 @@ class CodecConfig:
 
 def _bound_value(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        example = "60" if name == "psnr" else "1e-3"
         raise ConfigError(
-            f"FZCodec: {name} must be a real number, as in {name}=1e-3; got {value!r}."
+            f"FZCodec: {name} must be a real number, as in {name}={example}; got {value!r}."
         )
     try:
         number = float(value)

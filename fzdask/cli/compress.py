@@ -46,9 +46,9 @@ def compress(
 
     A .npy file becomes one .fz stream. A .npy, .nc or .zarr input becomes a .zarr store, chunk
     by chunk, with FZCodec on every floating-point field; fill values named by the attributes
-    are preserved, and coordinates, integers and text stay lossless. --rel and --psnr refer to the
-    range of the whole array in a .fz stream, of each chunk in a .zarr store; --pw-rel to each
-    value by itself.
+    are preserved, and coordinates, integers (packed ones, too) and text stay lossless. --rel and
+    --psnr refer to the range of the whole array in a .fz stream, of each chunk in a .zarr store;
+    --pw-rel to each value by itself.
     """
     options = codec_options(
         abs_bound=abs_bound,
@@ -129,6 +129,20 @@ def _to_zarr(
         write_zarr(dataset, partial, compressor, f"compress {source.name}")
         stored = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     _report(source, target, dataset.nbytes, stored)
+    packed = [str(n) for n, v in dataset.data_vars.items() if v.dtype.kind in "iu" and _packs(v)]
+    if packed and not options.get("lossless"):
+        output().print(
+            f"Note: packed integers stay lossless: {', '.join(packed)}. For a bound in the unit of "
+            "what they stand for, open the file with xarray and use ds.fz.to_zarr.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _packs(variable: Any) -> bool:
+    from fzdask.accessor.fields import is_packed
+
+    return is_packed(variable.attrs)
 
 
 def _report(source: Path, target: Path, before: int, after: int) -> None:

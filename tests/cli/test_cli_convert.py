@@ -98,6 +98,16 @@ def test_netcdf_to_zarr_bounds_the_fields_and_copies_the_rest(
     assert codec == fzdask.FZCodec(abs=0.01, preserve=(float(FILL),))
 
 
+def test_packed_integers_are_not_left_out_without_a_word(
+    run: Run, tmp_path: Path, netcdf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("compress", netcdf, tmp_path / "out.zarr", "--abs", "0.01")
+    assert "packed integers stay lossless: packed." in capsys.readouterr().out
+    run("compress", netcdf, tmp_path / "exact.zarr", "--lossless")
+    run("compress", netcdf, tmp_path / "t.zarr", "--abs", "0.01", "--variable", "t")
+    assert "stay lossless" not in capsys.readouterr().out
+
+
 def test_zarr_back_to_netcdf(run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset) -> None:
     run("compress", netcdf, tmp_path / "out.zarr", "--lossless")
     run("decompress", tmp_path / "out.zarr", tmp_path / "back.nc")

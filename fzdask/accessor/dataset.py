@@ -231,7 +231,7 @@ class DataArrayAccessor:
         self._array = array
 
     def __repr__(self) -> str:
-        return "<fz accessor of an array: encoding(...), to_zarr(path, ...)>"
+        return "<fz accessor of an array: encoding(...), to_zarr(path, ...), report(other)>"
 
     def encoding(self, **bounds_and_options: Any) -> dict[Hashable, dict[str, Any]]:
         """Encoding for ``da.to_zarr(encoding=...)``.
@@ -265,6 +265,26 @@ class DataArrayAccessor:
         """
         dataset, name = self._as_dataset()
         return DatasetAccessor(dataset).to_zarr(store, **_for_one(kwargs, name))
+
+    def report(self, other: Any, **open_kwargs: Any) -> Report:
+        """What a stored copy keeps of this array and its coordinates.
+
+        Parameters
+        ----------
+        other : path, URL, Zarr store, xarray.DataArray or xarray.Dataset
+            The copy.
+        **open_kwargs
+            As for :meth:`DatasetAccessor.report`.
+
+        Raises
+        ------
+        ConfigError
+            As there.
+        """
+        dataset, name = self._as_dataset()
+        if hasattr(other, "to_dataset") and hasattr(other, "name"):
+            other = other.to_dataset(name=name)
+        return DatasetAccessor(dataset).report(other, **open_kwargs)
 
     def _as_dataset(self) -> tuple[xr.Dataset, Hashable]:
         """The dataset that ``da.to_zarr`` would write, which ``xarray.open_dataarray`` reads."""

@@ -112,6 +112,19 @@ def test_a_broken_bound_is_found(ds, path):
     assert found["u"].holds
 
 
+@pytest.mark.parametrize("name", ["count", "land", "lat_bnds", "u"])
+def test_any_change_of_a_lossless_variable_is_found(ds, path, name):
+    """Also one of less than 1, the value of `lossless=True` as a number."""
+    ds.fz.to_zarr(path, abs=0.01, lossless={"u": True})
+    assert ds.fz.report(path)[name].bound == 0
+    other = xr.open_zarr(path).load()
+    first = other[name].values.reshape(-1)[:1]
+    first[0] = {"b": not first[0], "i": first[0] + 1, "f": first[0] * 1.01}[first.dtype.kind]
+    row = ds.fz.report(other)[name]
+    assert row.holds is False
+    assert row.violations + row.changed == 1
+
+
 @pytest.mark.parametrize("value", [np.nan, 3.0])
 def test_a_changed_mask_is_found(ds, path, value):
     def change(values):

@@ -99,6 +99,12 @@ class DatasetAccessor:
             No bound, two bounds for all or for one variable, an unknown variable, a bound for
             one that cannot lose precision, or a fill value that is no real number.
 
+        Warns
+        -----
+        UserWarning
+            The range of a variable with ``rel`` or ``psnr`` ends at a customary fill value that
+            neither its attributes nor its encoding name.
+
         Examples
         --------
         >>> import numpy as np, xarray as xr, fzdask
@@ -182,7 +188,7 @@ class DatasetAccessor:
         UserWarning
             ``rel`` or ``psnr`` is asked of a part of a stored variable, and the absolute bound
             stored with it is wider than this part alone would have; or the codec of a stored
-            variable does not preserve its fill value.
+            variable does not preserve its fill value. And as :meth:`encoding`.
         """
         from fzdask.accessor.writing import write
 

@@ -109,6 +109,21 @@ class CodecConfig:
                 )
         return cls(**given)
 
+    @classmethod
+    def of(cls, given: Any) -> CodecConfig:
+        """That of a codec, of a mapping of keywords, or the configuration itself."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, Mapping):
+            return cls.from_mapping(given)
+        if not hasattr(given, "_encoding_config"):
+            raise ConfigError(
+                f"fzdask: {given!r} is no configuration; give a FZCodec, or its keywords, as in "
+                "{'abs': 1e-3}."
+            )
+        own: CodecConfig = given._encoding_config()
+        return own
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; what equals its default is left out."""
         out: dict[str, Any] = {}

@@ -291,7 +291,8 @@ class ClusterWriter:
         try:
             self.close()  # what was written before the error is worth keeping
         except Exception as second:
-            error.add_note(f"Closing the ClusterWriter failed too: {second}")
+            if second is not error:
+                error.add_note(f"Closing the ClusterWriter failed too: {second}")
 
     # -- what it knows ----------------------------------------------------------------------
 

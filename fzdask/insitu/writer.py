@@ -359,7 +359,8 @@ class InSituWriter:
         try:
             self.close()  # what was written before the error is worth keeping
         except Exception as second:
-            error.add_note(f"Closing the InSituWriter failed too: {second}")
+            if second is not error:
+                error.add_note(f"Closing the InSituWriter failed too: {second}")
 
     def __del__(self) -> None:
         if getattr(self, "_closed", True) or os.getpid() != self._pid:

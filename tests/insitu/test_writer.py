@@ -16,6 +16,7 @@ from writer_cases import BOUND, assert_within, opened, smooth
 
 import fzdask
 from fzdask import ConfigError, FZCodec, InSituWriter
+from fzdask.insitu import InSituError
 from fzdask.scheduling import gantt_html, plot_gantt
 
 LOSSY = {"compressors": FZCodec(abs=BOUND)}
@@ -252,6 +253,21 @@ def test_statistics_and_pictures() -> None:
     assert plot_gantt(w.tasks).get_title(loc="left") == ""
 
 
+def test_an_error_is_not_told_twice() -> None:
+    def run(w: InSituWriter) -> None:
+        with w:
+            w._sink.write = refuse  # type: ignore[method-assign]
+            for step in range(9):
+                w.write(step, {"t": smooth(step)})
+
+    def refuse(items: Any) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(InSituError, match="no space left") as caught:
+        run(InSituWriter({}, windows="always"))
+    assert not getattr(caught.value, "__notes__", [])
+
+
 def test_an_exception_in_the_simulation_keeps_what_was_written(tmp_path: Path) -> None:
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="blew up"),
@@ -298,6 +314,9 @@ def test_idle_priority_needs_no_windows() -> None:
         (lambda: InSituWriter({}, size=2), "need run_id="),
         (lambda: InSituWriter({}, {"x": {"compressor": None}}), "did you mean 'compressors'"),
         (lambda: InSituWriter({}, {"a/b": {}}), "cannot name a field"),
+        (lambda: InSituWriter({}, {"x": {"shape": 64}}), "shape=64 of 'x' must be whole numbers"),
+        (lambda: InSituWriter({}, {"x": {"attrs": "K"}}), "attrs='K' of 'x' must be a mapping"),
+        (lambda: InSituWriter({}, attrs={"a": np.ones(1)}), "of 'the dataset'.*tolist"),
     ],
 )
 def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
@@ -339,6 +358,7 @@ def test_bad_writes_name_the_remedy() -> None:
             (2, {"o": np.array([None])}, {"time": 1.0}, "Python objects"),
             (2, {"a/b": smooth(0)}, {"time": 1.0}, "cannot name a field"),
             (2, {}, {"time": 1.0}, "has no fields"),
+            (2, {"x": smooth(0), "n": np.arange(3)}, 1.0, "must be a mapping, such as"),
             (2, [smooth(0)], {"time": 1.0}, "give a mapping of names"),
             (2.5, {"x": smooth(0)}, {"time": 1.0}, "must be a whole number"),
             ("2", {"x": smooth(0)}, {"time": 1.0}, "must be a whole number"),

@@ -118,7 +118,7 @@ class CodecConfig:
             return cls.from_mapping(given)
         if not hasattr(given, "_encoding_config"):
             raise ConfigError(
-                f"fzdask: {given!r} is no configuration; give a FZCodec, or its keywords, as in "
+                f"fzdask: {given!r} is no configuration; give an FZCodec, or its keywords, as in "
                 "{'abs': 1e-3}."
             )
         own: CodecConfig = given._encoding_config()

@@ -66,7 +66,7 @@ def test_the_configuration_may_be_a_codec():
     arrays = [np.linspace(0, k, 1000) for k in (1, 2)]
     codec = fzdask.FZCodec(abs=1e-3)
     assert encode_many(arrays, codec) == [codec.encode(a) for a in arrays]
-    with pytest.raises(ConfigError, match=r"0.001 is no configuration; give a FZCodec"):
+    with pytest.raises(ConfigError, match=r"0.001 is no configuration; give an FZCodec"):
         encode_many(arrays, 1e-3)
 
 

@@ -99,6 +99,12 @@ class DatasetAccessor:
             No bound, two bounds for all or for one variable, an unknown variable, a bound for
             one that cannot lose precision, or a fill value that is no real number.
 
+        Warns
+        -----
+        UserWarning
+            The range of a variable with ``rel`` or ``psnr`` ends at a customary fill value that
+            neither its attributes nor its encoding name.
+
         Examples
         --------
         >>> import numpy as np, xarray as xr, fzdask
@@ -182,7 +188,7 @@ class DatasetAccessor:
         UserWarning
             ``rel`` or ``psnr`` is asked of a part of a stored variable, and the absolute bound
             stored with it is wider than this part alone would have; or the codec of a stored
-            variable does not preserve its fill value.
+            variable does not preserve its fill value. And as :meth:`encoding`.
         """
         from fzdask.accessor.writing import write
 
@@ -231,7 +237,7 @@ class DataArrayAccessor:
         self._array = array
 
     def __repr__(self) -> str:
-        return "<fz accessor of an array: encoding(...), to_zarr(path, ...)>"
+        return "<fz accessor of an array: encoding(...), to_zarr(path, ...), report(other)>"
 
     def encoding(self, **bounds_and_options: Any) -> dict[Hashable, dict[str, Any]]:
         """Encoding for ``da.to_zarr(encoding=...)``.
@@ -265,6 +271,26 @@ class DataArrayAccessor:
         """
         dataset, name = self._as_dataset()
         return DatasetAccessor(dataset).to_zarr(store, **_for_one(kwargs, name))
+
+    def report(self, other: Any, **open_kwargs: Any) -> Report:
+        """What a stored copy keeps of this array and its coordinates.
+
+        Parameters
+        ----------
+        other : path, URL, Zarr store, xarray.DataArray or xarray.Dataset
+            The copy.
+        **open_kwargs
+            As for :meth:`DatasetAccessor.report`.
+
+        Raises
+        ------
+        ConfigError
+            As there.
+        """
+        dataset, name = self._as_dataset()
+        if hasattr(other, "to_dataset") and hasattr(other, "name"):
+            other = other.to_dataset(name=name)
+        return DatasetAccessor(dataset).report(other, **open_kwargs)
 
     def _as_dataset(self) -> tuple[xr.Dataset, Hashable]:
         """The dataset that ``da.to_zarr`` would write, which ``xarray.open_dataarray`` reads."""

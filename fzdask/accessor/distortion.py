@@ -95,7 +95,8 @@ def measure_block(
     bound : Bound, optional
         ``rel`` and ``psnr`` are those of this block.
     sentinels : tuple of float
-        Values of the original that must come back bit for bit.
+        Values of the original that mark missing ones: they must come back bit for bit, or as NaN,
+        which is what a reader that knows them makes of them.
     """
     if original.dtype.kind not in "iufcbmM" or decoded.dtype.kind not in "iufcbmM":
         return Found(changed=_unequal(original, decoded))
@@ -103,6 +104,8 @@ def measure_block(
         common = np.result_type(original.dtype, decoded.dtype)
         original, decoded = original.astype(common), decoded.astype(common)
     x, y = _missing_alike(original), _missing_alike(decoded)
+    if x.dtype.kind == "f" and sentinels:
+        x[np.isin(x, np.asarray(sentinels, x.dtype)) & np.isnan(y)] = np.nan
     kind, value = bound or ("", 0.0)
     limit: float | None = None
     if kind in ("abs", "lossless"):

@@ -19,11 +19,12 @@ from fzdask.accessor.fields import (
     FILLS,
     check_can_lose,
     check_fills,
+    customary_fill,
     field_names,
     is_packed,
     sentinels,
 )
-from fzdask.accessor.messages import check_names
+from fzdask.accessor.messages import check_names, warn
 from fzdask.accessor.ranges import Range, whole_ranges
 from fzdask.bounds import psnr_error, relative_bound
 from fzdask.codecs.config import CodecConfig
@@ -137,6 +138,7 @@ def encodings(
         )
         plans[name] = _plan(dataset.variables[name], name, bound, theirs, plain, who)
     ranges = _ranges(dataset, plans, options)
+    _warn_of_undeclared_fills(plans, ranges, who)
     found = {}
     for name, plan in plans.items():
         plan.entry["compressors"] = _codec(name, plan, ranges.get(name), options)
@@ -196,6 +198,22 @@ def _ranges(
         if plan.bound[0] in _RANGED
     }
     return whole_ranges(wanted) if wanted else {}
+
+
+def _warn_of_undeclared_fills(
+    plans: Mapping[Hashable, _Plan], ranges: Mapping[Hashable, Range], who: str
+) -> None:
+    """A fill value that nothing names makes a range, and so the bound, far too wide."""
+    for name, (low, high) in ranges.items():
+        end = customary_fill(low, high)
+        if end is not None:
+            kind, value = plans[name].bound
+            warn(
+                f"{who}: the range of variable {name!r} ends at {end:g}, a customary mark of "
+                f"missing values that neither its attributes nor its encoding name, and "
+                f"{kind}={value:g} is relative to that range. If it is one, give "
+                f"preserve={{{name!r}: {end!r}}}, or name it in _FillValue."
+            )
 
 
 def absolute(bound: Bound, found: Range) -> float:

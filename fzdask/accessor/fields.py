@@ -23,6 +23,7 @@ __all__ = [
     "FILLS",
     "check_can_lose",
     "check_fills",
+    "customary_fill",
     "field_names",
     "helper_names",
     "is_packed",
@@ -33,6 +34,8 @@ FILLS = ("_FillValue", "missing_value")
 # Attributes by which CF names helper variables.
 _REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "cell_measures")
 _FLAGS = ("flag_values", "flag_masks", "flag_meanings")
+# By which files mark missing values without saying so; netCDF's own default first.
+_CUSTOMARY = (9.969209968386869e36, 1e36, 1e35, 1e30, 1e20, 99999.0, 9999.0, 999.0)
 _PACKING = ("scale_factor", "add_offset", "_Unsigned")
 
 
@@ -114,6 +117,12 @@ def sentinels(dtype: np.dtype[Any], source: Mapping[str, Any]) -> tuple[float, .
             if math.isfinite(cast):
                 found.append(cast)
     return tuple(dict.fromkeys(found))
+
+
+def customary_fill(low: float, high: float) -> float | None:
+    """An end of a range that is a customary fill value, of either sign."""
+    marks = {narrow for mark in _CUSTOMARY for narrow in (mark, float(np.float32(mark)))}
+    return next((end for end in (low, high) if math.fabs(end) in marks), None)
 
 
 def check_fills(name: Hashable, sources: Iterable[Mapping[str, Any]], who: str) -> None:

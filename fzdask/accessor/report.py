@@ -65,6 +65,8 @@ class VariableReport:
     holds : bool or None
         Whether the bound holds, missing values included; None where none is known and something
         changed.
+    span : float or None
+        ``max - min`` of the values that a bound is for; None where there are none.
     """
 
     name: str
@@ -78,6 +80,14 @@ class VariableReport:
     changed: int
     psnr: float | None
     holds: bool | None
+    span: float | None = None
+
+    @property
+    def too_wide(self) -> bool:
+        """The bound is half the range or more, so that a constant would keep it."""
+        if not self.bound or not self.span:
+            return False
+        return 2 * self.bound >= self.span
 
     @property
     def ratio(self) -> float | None:
@@ -173,6 +183,8 @@ class Report:
             text += f"; {self.nbytes} bytes -> {self.stored}, ratio {self.ratio:.2f}"
         if self.missing:
             text += f"; missing: {', '.join(self.missing)}"
+        if wide := [row.name for row in self.rows if row.too_wide]:
+            text += f"; a bound of half the range or more, as a constant keeps: {', '.join(wide)}"
         return text
 
     def __str__(self) -> str:
@@ -327,6 +339,7 @@ def _row(
         changed=found.changed,
         psnr=found.psnr if numeric and found.ordinary else None,
         holds=holds,
+        span=found.high - found.low if numeric and found.ordinary else None,
     )
 
 

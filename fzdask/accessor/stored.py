@@ -102,7 +102,7 @@ def bound_of(codecs: Iterable[Any]) -> Bound | None:
     for kind in BOUND_NAMES:
         value = getattr(codec, kind, None)
         if value is not None and value is not False:
-            return kind, float(value)
+            return kind, 0.0 if kind == "lossless" else float(value)
     return None
 
 

@@ -46,9 +46,10 @@ def compress(
 
     A .npy file becomes one .fz stream. A .npy, .nc or .zarr input becomes a .zarr store, chunk
     by chunk, with FZCodec on every floating-point field; fill values named by the attributes
-    are preserved, and coordinates, integers and text stay lossless. --rel and --psnr refer to the
-    range of the whole array in a .fz stream, of each chunk in a .zarr store; --pw-rel to each
-    value by itself.
+    are preserved, and coordinates, integers (packed ones, too) and text stay lossless. Integers
+    get the bound where they are all there is, as in a .npy, or where --variable names them. --rel
+    and --psnr refer to the range of the whole array in a .fz stream, of each chunk in a .zarr
+    store; --pw-rel to each value by itself.
     """
     options = codec_options(
         abs_bound=abs_bound,
@@ -105,16 +106,24 @@ def _to_zarr(
     if variable is not None:
         dataset = select_variable(dataset, variable, source)
     fields = {str(name) for name in field_names(dataset)}
+    # Integers get a bound where nothing else can be meant: named, or a bare array.
+    bare = list(dataset.variables) == ["data"]
+    meant = variable or ("data" if bare else "")
+    if meant in dataset.data_vars and _counts(dataset[meant]):
+        fields.add(meant)
     # A number by itself is kept exactly, which is within any bound.
     numbers = {str(n) for n, v in dataset.data_vars.items() if not v.ndim and v.dtype.kind in "fc"}
     if variable is not None and variable not in fields | numbers:
         raise CommandError(
-            f"{source}: variable {variable!r} ({dataset[variable].dtype}) is no floating-point "
-            "field, or it locates or describes the values of others; an error bound does not "
-            "apply to it."
+            f"{source}: variable {variable!r} ({dataset[variable].dtype}) holds no numbers as they "
+            "are (text, dates, flags, packed integers), or it locates or describes the values of "
+            "others; an error bound does not apply to it."
         )
     if not fields | numbers:
-        raise CommandError(f"{source}: no floating-point field in it; there is nothing to bound.")
+        raise CommandError(
+            f"{source}: no floating-point field in it; there is nothing to bound. An integer "
+            "variable gets a bound where --variable names it."
+        )
 
     if not options.get("lossless"):
         for name in fields:
@@ -129,6 +138,29 @@ def _to_zarr(
         write_zarr(dataset, partial, compressor, f"compress {source.name}")
         stored = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     _report(source, target, dataset.nbytes, stored)
+    packed = [str(n) for n, v in dataset.data_vars.items() if v.dtype.kind in "iu" and _packs(v)]
+    if packed and not options.get("lossless"):
+        output().print(
+            f"Note: packed integers stay lossless: {', '.join(packed)}. For a bound in the unit of "
+            "what they stand for, open the file with xarray and use ds.fz.to_zarr.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _counts(variable: Any) -> bool:
+    """Integers that are values themselves: no flags, no packed ones, no dates."""
+    marks = {"flag_values", "flag_masks", "flag_meanings", "calendar"}
+    dates = " since " in str(variable.attrs.get("units", ""))
+    return variable.dtype.kind in "iu" and not (
+        _packs(variable) or dates or marks & variable.attrs.keys()
+    )
+
+
+def _packs(variable: Any) -> bool:
+    from fzdask.accessor.fields import is_packed
+
+    return is_packed(variable.attrs)
 
 
 def _report(source: Path, target: Path, before: int, after: int) -> None:

@@ -43,6 +43,10 @@ def load_npy(path: Path) -> NDArray[Any]:
     CommandError
         Not a .npy file, or an array of Python objects.
     """
+    if _first_bytes(path) != b"\x93NUM":
+        raise CommandError(
+            f"{path}: cannot be read as .npy: it does not begin as a .npy file does."
+        )
     try:
         # A 0-d or empty array cannot be mapped.
         mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

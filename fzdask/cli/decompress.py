@@ -29,7 +29,8 @@ def decompress(
 ) -> None:
     """Decompress: .fz to .npy; .zarr to .nc, to a .zarr that any reader opens, or to .npy.
 
-    Everything needed is in the input: the bound, the pipeline, shape and type.
+    Everything needed is in the input: the bound, the pipeline, shape and type. A .npy gets the
+    values as they are stored: fill values are numbers, and packed integers stay packed.
     """
     kind = input_kind(source, tuple(_OUTPUTS))
     wanted = output_kind(target, _OUTPUTS[kind])

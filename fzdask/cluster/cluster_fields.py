@@ -75,10 +75,18 @@ class ClusterFields(StepAxes):
         ConfigError
             Another shape or dtype than before, chunks that cut through blocks, a bad encoding.
         """
+        if any(np.isnan(n) for sizes in array.chunks for n in sizes):
+            check_chunks(name, array.chunks, (1,) * array.ndim)
+        if array.dtype.hasobject:
+            raise ConfigError(
+                f"ClusterWriter: {name!r} has dtype {array.dtype}, whose values are Python "
+                "objects; convert it to numbers"
+            )
         whole = Whole(tuple(int(n) for n in array.shape), np.dtype(array.dtype))
         layout = self._layouts.get(name)
         if layout is not None:
             layout.check(whole)
+            self.check_order(name, given, layout.dims)
             check_chunks(name, array.chunks, self._blocks[name])
             return
         encoding: dict[str, Any] = dict(self._encoding.get(name, {}))
@@ -88,9 +96,8 @@ class ClusterFields(StepAxes):
                     f"ClusterWriter: encoding of {name!r} has {key}=, which is for processes "
                     "that write parts; a Dask array is the whole: leave it out"
                 )
-        if any(np.isnan(n) for sizes in array.chunks for n in sizes):
-            check_chunks(name, array.chunks, (1,) * array.ndim)
         dims = self._dims(name, given, array.ndim)
+        self.check_order(name, given, dims)
         self.check_dims(name, dims, whole.shape)
         if encoding.get("chunks") is None and encoding.get("shards") is None:
             encoding["chunks"] = self._chunks(name, array, encoding, dims)

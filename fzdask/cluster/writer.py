@@ -175,9 +175,11 @@ class ClusterWriter:
             A step that is no later, a field that changed, chunks that cut through blocks.
         """
         self._check_usable("write")
+        step = self._fields.checked_step(step, fields)
         if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
+        self._fields.warn_of_misspelling(fields)
         arrays = {name: dask_array(name, given) for name, given in fields.items()}
         for name, given in fields.items():
             self._fields.prepare(name, given, arrays[name])
@@ -289,7 +291,8 @@ class ClusterWriter:
         try:
             self.close()  # what was written before the error is worth keeping
         except Exception as second:
-            error.add_note(f"Closing the ClusterWriter failed too: {second}")
+            if second is not error:
+                error.add_note(f"Closing the ClusterWriter failed too: {second}")
 
     # -- what it knows ----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ Wrapped = list[tuple[SectionEntry, NDArray[np.uint8]]]
 
 def encode_many(
     arrays: Iterable[Any],
-    config: CodecConfig | Mapping[str, Any],
+    config: Any,
     *,
     workers: int | None = None,
     in_flight: int | None = None,
@@ -46,7 +46,7 @@ def encode_many(
     arrays : iterable of array_like
         Read as room for them comes, so they may be loaded or computed by a generator. An array
         must not change until its stream is there.
-    config : CodecConfig or mapping
+    config : FZCodec, CodecConfig or mapping
         A bound and so on; a mapping is read as the keywords of :func:`fzdask.compress`.
     workers : int, optional
         Threads. Default: the processors this process may use.
@@ -81,7 +81,7 @@ def encode_many(
 
 def encode_as_completed(
     arrays: Iterable[Any],
-    config: CodecConfig | Mapping[str, Any],
+    config: Any,
     *,
     workers: int | None = None,
     in_flight: int | None = None,
@@ -94,10 +94,10 @@ def encode_as_completed(
     been taken. Closing the iterator drops what has not started and waits for what runs. Arrays of
     fewer bytes than ``whole_below`` (default: 512 KiB, where tasks begin to pay) are one task each.
     """
-    config = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
+    asked = CodecConfig.of(config)
     workers = processors() if workers is None else workers
     most = checked_in_flight("encode_many", in_flight, workers)
-    return _encode_as_completed(arrays, config, workers, most, timeline, whole_below)
+    return _encode_as_completed(arrays, asked, workers, most, timeline, whole_below)
 
 
 def checked_in_flight(who: str, in_flight: int | None, workers: int) -> int:

@@ -109,6 +109,21 @@ class CodecConfig:
                 )
         return cls(**given)
 
+    @classmethod
+    def of(cls, given: Any) -> CodecConfig:
+        """That of a codec, of a mapping of keywords, or the configuration itself."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, Mapping):
+            return cls.from_mapping(given)
+        if not hasattr(given, "_encoding_config"):
+            raise ConfigError(
+                f"fzdask: {given!r} is no configuration; give an FZCodec, or its keywords, as in "
+                "{'abs': 1e-3}."
+            )
+        own: CodecConfig = given._encoding_config()
+        return own
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; what equals its default is left out."""
         out: dict[str, Any] = {}
@@ -136,8 +151,9 @@ class CodecConfig:
 
 def _bound_value(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        example = "60" if name == "psnr" else "1e-3"
         raise ConfigError(
-            f"FZCodec: {name} must be a real number, as in {name}=1e-3; got {value!r}."
+            f"FZCodec: {name} must be a real number, as in {name}={example}; got {value!r}."
         )
     try:
         number = float(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -28,9 +28,7 @@ def cuda_streams(number: int | None = None) -> CupyStreams:
     return CupyStreams(number)
 
 
-def encode_device_many(
-    arrays: Iterable[Any], config: CodecConfig | Mapping[str, Any], **options: Any
-) -> list[bytes]:
+def encode_device_many(arrays: Iterable[Any], config: Any, **options: Any) -> list[bytes]:
     """Compress device arrays: the streams of the same arrays on the host, in their order.
 
     See :func:`encode_device_as_completed` for the options.
@@ -41,7 +39,7 @@ def encode_device_many(
 
 def encode_device_as_completed(
     arrays: Iterable[Any],
-    config: CodecConfig | Mapping[str, Any],
+    config: Any,
     *,
     kernels: Any = None,
     streams: Device | None = None,
@@ -80,7 +78,7 @@ def encode_device_as_completed(
     DeviceError
         No device is given, and there is none.
     """
-    asked = config if isinstance(config, CodecConfig) else CodecConfig.from_mapping(config)
+    asked = CodecConfig.of(config)
     return encode_device_each(
         ((array, asked) for array in arrays), kernels=kernels, streams=streams, workers=workers,
         in_flight=in_flight, timeline=timeline,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -81,6 +82,11 @@ def check_array(array: Any) -> NDArray[Any]:
         raise ConfigError(
             "fzdask: a masked array has two arrays in it; pass array.filled(value) and "
             "preserve=(value,), or let xarray write its _FillValue."
+        )
+    if isinstance(array, str | os.PathLike) and not isinstance(array, np.generic):
+        raise ConfigError(
+            f"fzdask: {os.fspath(array)!r} is text and no array; load the file that it names "
+            f"first: numpy.load({os.fspath(array)!r}). For text itself give numpy.array(...)."
         )
     plain = np.asarray(array)
     if plain.dtype.hasobject:

@@ -59,6 +59,11 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
         Bound relative to ``max - min`` of the finite, non-preserved values of each chunk. In Zarr
         v3 values equal to the array's fill value are left out of the range too, because Zarr
         pads edge chunks with it.
+    pw_rel : float, optional
+        Bound relative to each value, below 1: ``|x - x'| <= pw_rel * |x|``, zeros and signs exact.
+        Integers are kept exactly.
+    psnr : float, optional
+        Least PSNR of each chunk in dB, ``20 log10((max - min) / RMSE)``.
     lossless : bool
         Every bit comes back.
     preserve : float or iterable of float

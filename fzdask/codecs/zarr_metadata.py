@@ -92,7 +92,7 @@ class ConfiguredCodec:
 
     def __init__(
         self,
-        *,
+        *positional: Any,
         abs: float | None = None,
         rel: float | None = None,
         pw_rel: float | None = None,
@@ -103,6 +103,12 @@ class ConfiguredCodec:
         codebook: str = "own",
         **unknown: Any,
     ) -> None:
+        if positional:
+            raise TypeError(
+                f"{type(self).__name__} takes no positional arguments, and a bound goes by its "
+                f"kind: {type(self).__name__}(abs={positional[0]!r}) or "
+                f"{type(self).__name__}(rel={positional[0]!r})"
+            )
         given = dict(
             abs=abs, rel=rel, pw_rel=pw_rel, psnr=psnr, lossless=lossless, preserve=preserve,
             pipeline=pipeline, codebook=codebook, **unknown,

@@ -5,6 +5,7 @@ This layer knows bytes only: stages are numbers with parameters, sections are si
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -73,6 +74,10 @@ def unpack(stream: Any, *, verify_payload: bool = True) -> tuple[Header, list[ND
     data = as_bytes(stream)
     raw = stream if type(stream) is bytes else data.data
     start = bytes(raw[:FIXED])
+    if data.size < FIXED + CHECKS and data.size and MAGIC.startswith(start[: len(MAGIC)]):
+        raise FormatError(
+            f"fzdask stream: {data.size} bytes, fewer than a header has; it is truncated."
+        )
     if data.size < FIXED + CHECKS or not start.startswith(MAGIC):
         raise FormatError(f"not an fzdask stream: {data.size} bytes that begin with {start[:4]!r}.")
     if start[3] != VERSION:
@@ -116,6 +121,11 @@ def as_bytes(stream: Any) -> NDArray[np.uint8]:
     try:
         return np.frombuffer(memoryview(stream).cast("B"), np.uint8)
     except TypeError as error:
+        named = isinstance(stream, str | os.PathLike)
+        remedy = (
+            f" Read the file: pathlib.Path({os.fspath(stream)!r}).read_bytes()." if named else ""
+        )
         raise FormatError(
             f"fzdask: a stream is bytes or another contiguous buffer, not {type(stream).__name__}."
+            + remedy
         ) from error

@@ -120,6 +120,11 @@ class Catalog:
         ConfigError
             Others than with earlier steps, of another dtype, or none of one value.
         """
+        if not isinstance(given, Mapping):
+            raise ConfigError(
+                f"InSituWriter: coords={given!r} of step {step} must be a mapping, such as "
+                "{'time': 0.5}"
+            )
         axis = self.axes.setdefault(dim, StepAxis(dim))
         values: dict[str, Any] = {dim: np.int64(step)}
         for name, value in given.items():

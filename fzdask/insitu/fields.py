@@ -24,6 +24,11 @@ __all__ = ["Fields", "checked_encoding"]
 
 def checked_encoding(encoding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The encoding as a dictionary; `ConfigError` for what could never be a field's."""
+    if not isinstance(encoding, Mapping):
+        raise ConfigError(
+            f"InSituWriter: encoding={encoding!r} must be a mapping of fields, such as "
+            "{'density': {'compressors': FZCodec(abs=1e-3)}}"
+        )
     for name, settings in encoding.items():
         if not isinstance(settings, Mapping):
             raise ConfigError(
@@ -90,9 +95,11 @@ class Fields(StepAxes):
         layout = self._layouts.get(name)
         if layout is not None:
             layout.check(array)
+            self.check_order(name, given, layout.dims)
             return
         encoding = self._encoding.get(name, {})
         dims = self._dims(name, given, array)
+        self.check_order(name, given, dims)
         self.check_dims(name, dims, tuple(encoding.get("shape") or array.shape))
         layout = self._layout(name, array, encoding, dims)
         done = self._counts.get(layout.step_dim, 0)

@@ -39,12 +39,13 @@ class Gate:
     def __init__(self, windows: Windows, watch: HostWatch | None = None) -> None:
         if windows not in get_args(Windows):
             raise ConfigError(
-                f"windows={windows!r} must be one of {', '.join(map(repr, get_args(Windows)))}"
+                f"Engine: windows={windows!r} must be one of "
+                f"{', '.join(map(repr, get_args(Windows)))}"
             )
         self.watch = watch or HostWatch()
         if windows == "watched" and not self.watch.available:
             raise ConfigError(
-                "windows='watched' needs the processor time of another thread, which this "
+                "Engine: windows='watched' needs the processor time of another thread, which this "
                 "platform does not tell; mark windows with idle(), or use windows='priority'"
             )
         self.windows = windows

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,14 @@ from fzdask.errors import ConfigError
 from fzdask.insitu.blocks import Region, block_shape, regions
 from fzdask.insitu.encoders import Encoder, make_encoder
 
-__all__ = ["FieldLayout", "check_keys", "check_name", "field_layout", "plain_document"]
+__all__ = [
+    "FieldLayout",
+    "check_attrs",
+    "check_keys",
+    "check_name",
+    "field_layout",
+    "plain_document",
+]
 
 PASSED_ON = ("compressors", "serializer", "filters", "fill_value")
 OWN = ("chunks", "shards", "dims", "step_dim", "shape", "start", "attrs")
@@ -68,6 +76,11 @@ class FieldLayout:
     document: Document
     encoder: Encoder
     gaps: bool
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes, without the step's."""
+        return tuple(self.document["dimension_names"][1:])
 
     @cached_property
     def block_nbytes(self) -> int:
@@ -224,12 +237,37 @@ def check_keys(name: str, encoding: Mapping[str, Any]) -> None:
                 f"InSituWriter: encoding of {name!r} has the unknown key {key!r}{hint} Known: "
                 f"{', '.join(known)}."
             )
+    for key in ("shape", "start"):
+        if encoding.get(key) is not None:
+            _whole_numbers(name, key, encoding[key])
+    check_attrs(name, encoding.get("attrs", {}))
+
+
+def check_attrs(name: str, attrs: Any) -> None:
+    """Refuse attributes that ``zarr.json`` cannot hold; `ConfigError`."""
+    try:
+        json.dumps(dict(attrs))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"InSituWriter: attrs={attrs!r} of {name!r} must be a mapping to values of JSON "
+            f"({error}); convert those of NumPy by their .tolist()"
+        ) from error
+
+
+def _whole_numbers(name: str, what: str, given: Any) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(n) for n in given)
+    except TypeError as error:
+        raise ConfigError(
+            f"InSituWriter: {what}={given!r} of {name!r} must be whole numbers, one per axis, as "
+            f"in {what}=(64, 64)"
+        ) from error
 
 
 def _without_step(name: str, what: str, given: Any, ndim: int) -> tuple[int, ...] | None:
     if given is None:
         return None
-    sizes = tuple(int(n) for n in given)
+    sizes = _whole_numbers(name, what, given)
     if len(sizes) == ndim + 1:
         if sizes[0] != 1:
             raise ConfigError(

@@ -13,6 +13,7 @@ from zarr.storage import ZipStore
 
 from fzdask.errors import ConfigError
 from fzdask.insitu.catalog import Catalog
+from fzdask.insitu.layout import check_attrs
 from fzdask.insitu.ranks import Ranks
 from fzdask.insitu.stores import PARTIAL, Keys, open_store
 
@@ -41,6 +42,7 @@ def open_catalog(
     """
     if mode not in ("a", "w"):
         raise ConfigError(f"InSituWriter: mode={mode!r} must be 'a' (continue) or 'w' (overwrite)")
+    check_attrs("the dataset", attrs)
     if mode == "w" and isinstance(target, str | os.PathLike) and str(target).endswith(".zip"):
         Path(target).unlink(missing_ok=True)
     store = open_store(target)

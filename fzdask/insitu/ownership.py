@@ -50,11 +50,16 @@ class Ownership:
         if root is not None and root == self._root:
             return
         if run_of(root) != self._run_id:
-            what = "is gone" if root is None else "was opened by another writer or replaced"
+            if root is None:
+                raise InSituError(
+                    f"InSituWriter: {self._keys.store} is gone while this run was writing it, and "
+                    "what it held with it: leave a store where it is until its writer is closed"
+                )
             raise InSituError(
-                f"InSituWriter: {self._keys.store} {what} while this run was writing it; a store "
-                "has one writer (or group of ranks) at a time, and the last one that opened it "
-                "goes on: end one of the two runs, or give each its own path"
+                f"InSituWriter: {self._keys.store} was opened by another writer or replaced while "
+                "this run was writing it; a store has one writer (or group of ranks) at a time, "
+                "and the last one that opened it goes on: end one of the two runs, or give each "
+                "its own path"
             )
         self._root = root
 

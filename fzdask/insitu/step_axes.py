@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -34,6 +37,57 @@ class StepAxes:
     def index(self, name: str) -> int:
         """Position of the coming step along the field's step dimension."""
         return self._counts.get(self._layouts[name].step_dim, 0)
+
+    def checked_step(self, step: Any, fields: Any) -> int:
+        """The step as an `int`, of what was handed to ``write``.
+
+        Raises
+        ------
+        ConfigError
+            It is no whole number, or the fields are no mapping.
+        """
+        if not isinstance(fields, Mapping):
+            raise ConfigError(
+                f"{self.who}.write: the fields are a {type(fields).__name__}; give a mapping of "
+                "names to arrays, such as {'density': density}"
+            )
+        try:
+            return operator.index(step)
+        except TypeError:
+            raise ConfigError(
+                f"{self.who}.write: step={step!r} must be a whole number; the time belongs into "
+                "coords, as in coords={'time': 0.5}"
+            ) from None
+
+    def warn_of_misspelling(self, fields: Mapping[str, Any]) -> None:
+        """A new field without encoding whose name is nearly one that `encoding` has in vain."""
+        known = (*fields, *self._layouts)
+        unused = [name for name in self._encoding if name not in known]
+        for name in fields:
+            if name in self._layouts or name in self._encoding:
+                continue
+            for near in difflib.get_close_matches(str(name), unused, n=1):
+                warnings.warn(
+                    f"{self.who}: {name!r} has no encoding and is stored without loss; encoding "
+                    f"has {near!r}, which this step lacks. If it is the same field, give it the "
+                    "same name",
+                    stacklevel=3,
+                )
+
+    def check_order(self, name: str, given: Any, dims: Sequence[str]) -> None:
+        """Refuse a DataArray with the axes of the field in another order.
+
+        Raises
+        ------
+        ConfigError
+            It says how to transpose.
+        """
+        own = tuple(str(dim) for dim in getattr(given, "dims", ()))
+        if own != tuple(dims) and sorted(own) == sorted(dims):
+            raise ConfigError(
+                f"{self.who}: {name!r} has the axes {own}, and is stored with {tuple(dims)}; give "
+                f"{name}.transpose{tuple(dims)}"
+            )
 
     def was_stored(self, step: int, names: Mapping[str, Any]) -> bool:
         """Whether this step was visible, for all these fields, when the store was opened."""

@@ -247,9 +247,11 @@ class InSituWriter:
         self._check_usable("write")
         if copy not in (True, False, "late"):
             raise ConfigError(f"InSituWriter.write: copy={copy!r} must be True, False or 'late'")
+        step = self._fields.checked_step(step, fields)
         if self._fields.was_stored(step, fields):
             self._skipped += 1
             return
+        self._fields.warn_of_misspelling(fields)
         blocked = self._wait_for_room()  # before arrays of a device are copied
         start = time.perf_counter()
         arrays = {name: host_array(name, array) for name, array in fields.items()}
@@ -357,7 +359,8 @@ class InSituWriter:
         try:
             self.close()  # what was written before the error is worth keeping
         except Exception as second:
-            error.add_note(f"Closing the InSituWriter failed too: {second}")
+            if second is not error:
+                error.add_note(f"Closing the InSituWriter failed too: {second}")
 
     def __del__(self) -> None:
         if getattr(self, "_closed", True) or os.getpid() != self._pid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class StageReport:
     name : str
         The stage; ``section > back end`` for a section.
     seconds : float
-        Wall time of this stage alone, kernels run one by one.
+        Wall time of this stage alone, kernels run one by one; the faster of two.
     nbytes_in, nbytes_out : int
         Bytes of its input, and of all it gives (side sections included).
     entropy : float
@@ -220,8 +220,11 @@ def explain(array: Any, codec: Any = None, **config: Any) -> Explanation:
     plain = arrays.device_of(array).download(array) if on_device else check_array(array)
     if not plain.nbytes:
         raise ConfigError(f"fzdask.explain: an array of shape {plain.shape} holds no bytes.")
-    pipeline, ready = _chain_for(plain, asked)
-    stages = _run_stages(Pipeline(pipeline.stages, pipeline.sections, fused=False), ready)
+    runs = []
+    for _ in range(2):  # the first may compile
+        pipeline, ready = _chain_for(plain, asked)
+        runs.append(_run_stages(Pipeline(pipeline.stages, pipeline.sections, fused=False), ready))
+    stages = [replace(a, seconds=min(a.seconds, b.seconds)) for a, b in zip(*runs, strict=True)]
     encode_seconds, stream = _best_of_two(lambda: api.encode(plain, asked))
     decode_seconds, _ = _best_of_two(lambda: api.decode(stream, asked.codebook))
     return Explanation(

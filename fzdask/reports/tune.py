@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -100,7 +101,7 @@ def tune(
     ratio: float | None = None,
     psnr: float | None = None,
     objective: str = "size",
-    pipelines: Iterable[str] | None = None,
+    pipelines: Iterable[str] | str | None = None,
     **config: Any,
 ) -> Tuning:
     """Find a codec for arrays like this one.
@@ -119,12 +120,13 @@ def tune(
     objective : str
         Which pipeline wins: ``size``, the smallest stream (with ``ratio``: the narrowest bound),
         or ``speed``, the fastest to encode.
-    pipelines : iterable of str, optional
+    pipelines : str or iterable of str, optional
         Presets or texts to try; by default the main presets, or ``default`` alone where a ratio
         or a PSNR is to be searched for.
     **config
         Otherwise a bound for :class:`fzdask.FZCodec` (``abs=``, ``rel=``, ``pw_rel=``,
         ``lossless=True``), and in any case other keywords of it, such as ``preserve=``.
+        ``pipeline=`` is the only one that is then tried.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def tune(
     plain = check_array(array)
     _check_asked(plain, ratio, psnr, objective, config)
     search = ratio is not None or psnr is not None
-    names = tuple(pipelines) if pipelines is not None else _usual(search)
+    names = _pipelines(pipelines, config.pop("pipeline", None)) or _usual(search)
     trials: list[Trial] = []
     found: list[tuple[float, CodecConfig, Trial]] = []
     for name in names:
@@ -164,6 +166,16 @@ def tune(
         found.append((rank, asked, trial))
     _, config_of_best, best = min(found, key=lambda entry: entry[0])
     return Tuning(FZCodec(**config_of_best.to_dict()), tuple(trials), best)
+
+
+def _pipelines(several: Iterable[Any] | str | None, one: Any) -> tuple[Any, ...]:
+    """Those that were asked for, of which one may be given as a codec's keyword is."""
+    if several is not None and one is not None:
+        raise ConfigError("fzdask.tune: give pipelines= to choose among, or pipeline=, not both.")
+    given = one if several is None else several
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) or hasattr(given, "stages") else tuple(given)
 
 
 def _usual(search: bool) -> tuple[str, ...]:
@@ -188,6 +200,10 @@ def _check_asked(
         raise ConfigError(
             f"fzdask.tune: objective={objective!r} must be {' or '.join(map(repr, OBJECTIVES))}."
         )
+    goals: dict[str, Any] = {"ratio": ratio, "psnr": psnr}
+    for name, value in goals.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
+            raise ConfigError(f"fzdask.tune: {name}={value!r} must be a number, as in {name}=60.")
     if ratio is not None and not (math.isfinite(ratio) and ratio > 0):
         raise ConfigError(f"fzdask.tune: ratio={ratio!r} must be a positive number.")
     if psnr is not None and not (math.isfinite(psnr) and psnr >= 0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dask
 import numpy as np
 import pytest
@@ -190,3 +192,35 @@ def test_other_stored_codecs_keep_masks(tmp_path, recwarn, zarr_format, fill, dt
     assert not [w for w in recwarn if "not preserve" in str(w.message)]
     twice = np.concatenate([holes, holes])
     np.testing.assert_array_equal(xr.open_zarr(tmp_path / "a.zarr").t.isnull().values, twice)
+
+
+@pytest.mark.parametrize("fill", [-9999.0, 1e20, 9.96921e36])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_fill_value_that_nothing_names_is_warned_of(ds, fill, lazy):
+    raw = ds[["t", "u"]].fillna(np.float32(fill)).drop_encoding()
+    raw = raw.chunk(lat=7) if lazy else raw
+    with pytest.warns(UserWarning, match=r"range of variable 'u' ends at.*preserve=") as said:
+        raw.fz.encoding(rel=1e-3)
+    assert [w.filename for w in said] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        raw.fz.encoding(rel=1e-3, preserve={"u": fill})
+        raw.assign(u=raw.u.assign_attrs(_FillValue=np.float32(fill))).fz.encoding(rel=1e-3)
+        raw.fz.encoding(abs=0.01)  # no range counts
+        ds.fz.encoding(psnr=60)
+
+
+def test_fill_values_that_are_still_numbers_are_the_same_as_missing_ones(ds, tmp_path):
+    """Of a dataset that was not decoded, or whose attributes were set by hand."""
+    path = tmp_path / "a.zarr"
+    raw = ds[["u"]].fillna(np.float32(-9999)).drop_encoding()
+    raw.u.attrs["_FillValue"] = np.float32(-9999)
+    raw.fz.to_zarr(path, rel=1e-3)
+    assert raw.fz.report(path).ok
+    assert raw.fz.report(path, decode_cf=False).ok
+    broken = xr.open_zarr(path).load()
+    broken.u[0, 3, 5] = 1.0
+    assert raw.fz.report(broken)["u"].changed == 1
+    broken = xr.open_zarr(path).load()
+    broken.u[0, 0, 0] = np.nan
+    assert raw.fz.report(broken)["u"].holds is False

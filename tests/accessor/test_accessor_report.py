@@ -59,6 +59,30 @@ def test_of_a_dataset_opened_from_a_store_and_of_one_in_memory(ds, path):
     assert memory["t"].holds  # nothing changed, whatever the bound
 
 
+def test_of_one_array(ds, path):
+    ds.t.fz.to_zarr(path, abs=0.01)
+    found = ds.t.fz.report(path)
+    assert found.ok
+    assert found["t"].to_dict() == ds[["t"]].fz.report(path)["t"].to_dict()
+    assert ds.t.fz.report(xr.open_zarr(path).t)["t"].max_error == found["t"].max_error
+    ds.t.rename(None).fz.to_zarr(path, mode="w", abs=0.01)
+    assert ds.t.rename(None).fz.report(path).rows[0].max_error == found["t"].max_error
+    assert ds.t.rename(None).fz.report(xr.open_dataarray(path, engine="zarr")).rows[0].bound == 0.01
+
+
+def test_a_bound_that_leaves_nothing_of_a_field_is_named(path):
+    rain = np.random.default_rng(0).gamma(1, 1e-5, (20, 30))
+    ds = xr.Dataset({"t": (("y", "x"), 280 + 1e5 * rain), "rain": (("y", "x"), rain)})
+    ds.fz.to_zarr(path, abs=0.01)
+    found = ds.fz.report(path)
+    assert found.ok
+    assert [row.name for row in found.rows if row.too_wide] == ["rain"]
+    assert str(found).endswith("half the range or more, as a constant keeps: rain")
+    assert found["rain"].span == float(rain.max()) - float(rain.min())
+    ds.fz.to_zarr(path, mode="w", abs={"rain": found["rain"].span / 2.001, "t": 0.01})
+    assert not any(row.too_wide for row in ds.fz.report(path).rows)
+
+
 def test_groups(ds, path):
     ds.fz.to_zarr(path, group="north", abs=0.01)
     assert ds.fz.report(path, group="north")["t"].stored
@@ -86,6 +110,19 @@ def test_a_broken_bound_is_found(ds, path):
     assert "NO: 1 beyond it" in str(found)
     assert "BOUND BROKEN" in str(found)
     assert found["u"].holds
+
+
+@pytest.mark.parametrize("name", ["count", "land", "lat_bnds", "u"])
+def test_any_change_of_a_lossless_variable_is_found(ds, path, name):
+    """Also one of less than 1, the value of `lossless=True` as a number."""
+    ds.fz.to_zarr(path, abs=0.01, lossless={"u": True})
+    assert ds.fz.report(path)[name].bound == 0
+    other = xr.open_zarr(path).load()
+    first = other[name].values.reshape(-1)[:1]
+    first[0] = {"b": not first[0], "i": first[0] + 1, "f": first[0] * 1.01}[first.dtype.kind]
+    row = ds.fz.report(other)[name]
+    assert row.holds is False
+    assert row.violations + row.changed == 1
 
 
 @pytest.mark.parametrize("value", [np.nan, 3.0])

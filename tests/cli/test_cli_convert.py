@@ -73,6 +73,28 @@ def test_npy_through_zarr_and_back(run: Run, tmp_path: Path, field: np.ndarray) 
     assert worst(np.load(tmp_path / "back.npy"), field) <= 1e-3
 
 
+@pytest.mark.parametrize("dtype", ["u2", "i4"])
+def test_frames_of_counts_get_the_bound_that_was_asked_for(
+    run: Run, tmp_path: Path, dtype: str
+) -> None:
+    frames = np.random.default_rng(0).poisson(9, (3, 40, 50)).astype(dtype)
+    frames[:, 7] = 65535
+    np.save(tmp_path / "frames.npy", frames)
+    xr.Dataset({"frames": (("n", "y", "x"), frames), "n": np.arange(3)}).to_netcdf(
+        tmp_path / "frames.nc"
+    )
+    zarr.save_array(tmp_path / "frames.zarr", frames)
+    keep = ("--abs", "2", "--preserve", "65535")
+    for source in ("frames.npy", "frames.zarr", "frames.nc"):
+        one = ("--variable", "frames") if source == "frames.nc" else ()
+        run("compress", tmp_path / source, tmp_path / "out.zarr", *keep, *one, "--force")
+        stored = xr.open_zarr(tmp_path / "out.zarr", decode_cf=False).load()
+        got = stored["frames" if one else "data"].values
+        assert got.dtype == frames.dtype
+        assert 0 < worst(got, frames) <= 2
+        assert np.array_equal(got == 65535, frames == 65535)
+
+
 def test_netcdf_to_zarr_bounds_the_fields_and_copies_the_rest(
     run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset
 ) -> None:
@@ -96,6 +118,16 @@ def test_netcdf_to_zarr_bounds_the_fields_and_copies_the_rest(
 
     codec = zarr.open_group(target, mode="r")["t"].compressors[0]
     assert codec == fzdask.FZCodec(abs=0.01, preserve=(float(FILL),))
+
+
+def test_packed_integers_are_not_left_out_without_a_word(
+    run: Run, tmp_path: Path, netcdf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("compress", netcdf, tmp_path / "out.zarr", "--abs", "0.01")
+    assert "packed integers stay lossless: packed." in capsys.readouterr().out
+    run("compress", netcdf, tmp_path / "exact.zarr", "--lossless")
+    run("compress", netcdf, tmp_path / "t.zarr", "--abs", "0.01", "--variable", "t")
+    assert "stay lossless" not in capsys.readouterr().out
 
 
 def test_zarr_back_to_netcdf(run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset) -> None:

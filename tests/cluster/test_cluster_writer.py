@@ -159,6 +159,17 @@ def test_what_is_refused(client: Any, tmp_path: Path) -> None:
         w.write(0, {"t": field(0)})
         with pytest.raises(ConfigError, match="comes after step 0"):
             w.write(0, {"t": field(0)})
+        with pytest.raises(ConfigError, match=r"ClusterWriter.*must be a whole number"):
+            w.write(0.5, {"t": field(1)})  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=r"ClusterWriter.*Python objects"):
+            w.write(1, {"o": da.zeros(4, chunks=4, dtype=object)})
+        unknown = da.arange(4)
+        with pytest.raises(ConfigError, match="compute_chunk_sizes"):
+            w.write(1, {"n": unknown[unknown > 1]})
+        axes = xr.DataArray(da.zeros((4, 4)), dims=("a", "b"))
+        w.write(1, {"t": field(1), "ab": axes})
+        with pytest.raises(ConfigError, match=r"ClusterWriter.*ab.transpose"):
+            w.write(2, {"t": field(2), "ab": axes.T})
     parts = {"t": {**ENCODING["t"], "start": (0, 0)}}
     w = ClusterWriter(client, tmp_path / "s", parts)
     with pytest.raises(ConfigError, match="which is for processes"):

@@ -62,6 +62,14 @@ def test_the_bytes_are_those_of_encode(name, small, monkeypatch):
     assert encode_many(arrays, config, workers=3) == expected
 
 
+def test_the_configuration_may_be_a_codec():
+    arrays = [np.linspace(0, k, 1000) for k in (1, 2)]
+    codec = fzdask.FZCodec(abs=1e-3)
+    assert encode_many(arrays, codec) == [codec.encode(a) for a in arrays]
+    with pytest.raises(ConfigError, match=r"0.001 is no configuration; give an FZCodec"):
+        encode_many(arrays, 1e-3)
+
+
 def test_streams_decode_within_the_bound():
     for array, stream in zip(SMOOTH, encode_many(SMOOTH, {"abs": 1e-2}), strict=True):
         error = np.abs(fzdask.decompress(stream).astype("f8") - array.astype("f8"))

@@ -62,6 +62,10 @@ def test_every_truncation_is_refused(stream):
         refused(stream[:length])
         with pytest.raises(FormatError):
             fzdask.inspect(stream[:length])
+    with pytest.raises(FormatError, match="truncated"):
+        fzdask.inspect(stream[:10])
+    with pytest.raises(FormatError, match="not an fzdask stream: 0 bytes"):
+        fzdask.inspect(b"")
 
 
 def test_every_flipped_bit_is_refused(stream):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ CONFIGURATIONS = {
     "bool": ({"abs": True}, ["FZCodec", "abs", "real number", "True", "abs=1e-3"]),
     "numpy bool": ({"rel": np.True_}, ["FZCodec", "rel", "real number", "rel=1e-3"]),
     "text": ({"abs": "1e-3"}, ["FZCodec", "abs", "real number", "'1e-3'", "abs=1e-3"]),
+    "PSNR as text": ({"psnr": "60"}, ["FZCodec", "psnr", "'60'", "psnr=60"]),
     "complex": ({"abs": 1j}, ["FZCodec", "abs", "real number", "1j"]),
     "array": ({"abs": np.ones(2)}, ["FZCodec", "abs", "real number", "array"]),
     "lossless=1": ({"lossless": 1}, ["FZCodec", "lossless", "True or False", "got 1"]),
@@ -150,6 +153,19 @@ def test_python_objects_are_refused_with_the_remedy(array):
             fzdask.compress(array, **config)
         for part in ("fzdask", "dtype", "Python objects", "array.astype('S')"):
             assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["field.npy", Path("field.npy")], ids=repr)
+def test_the_name_of_a_file_is_not_taken_for_its_content(name):
+    for call in (fzdask.compress, fzdask.explain, fzdask.tune):
+        with pytest.raises(ConfigError, match=r"numpy.load\('field.npy'\)"):
+            call(name, abs=1.0)
+    for read in (fzdask.decompress, fzdask.inspect):
+        with pytest.raises(FormatError, match=r"Path\('field.npy'\).read_bytes\(\)"):
+            read(name)
+    text = np.array("field.npy")
+    assert fzdask.decompress(fzdask.compress(text, abs=1.0)) == text
+    assert fzdask.decompress(fzdask.compress(text[()], abs=1.0)) == text
 
 
 def test_overlapping_fields_are_refused_with_the_remedy():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from writer_cases import BOUND, assert_within, opened, smooth
 
 import fzdask
 from fzdask import ConfigError, FZCodec, InSituWriter
+from fzdask.insitu import InSituError
 from fzdask.scheduling import gantt_html, plot_gantt
 
 LOSSY = {"compressors": FZCodec(abs=BOUND)}
@@ -251,6 +253,21 @@ def test_statistics_and_pictures() -> None:
     assert plot_gantt(w.tasks).get_title(loc="left") == ""
 
 
+def test_an_error_is_not_told_twice() -> None:
+    def run(w: InSituWriter) -> None:
+        with w:
+            w._sink.write = refuse  # type: ignore[method-assign]
+            for step in range(9):
+                w.write(step, {"t": smooth(step)})
+
+    def refuse(items: Any) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(InSituError, match="no space left") as caught:
+        run(InSituWriter({}, windows="always"))
+    assert not getattr(caught.value, "__notes__", [])
+
+
 def test_an_exception_in_the_simulation_keeps_what_was_written(tmp_path: Path) -> None:
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="blew up"),
@@ -291,11 +308,15 @@ def test_idle_priority_needs_no_windows() -> None:
         (lambda: InSituWriter({}, windows="sometimes"), "must be one of"),
         (lambda: InSituWriter(3), "int is no store"),
         (lambda: InSituWriter({}, {"x": FZCodec(abs=1)}), "give a mapping such as"),
+        (lambda: InSituWriter({}, FZCodec(abs=1)), "must be a mapping of fields"),  # type: ignore[arg-type]
         (lambda: InSituWriter({}, fsync=True), "needs a local directory"),
         (lambda: InSituWriter({}, rank=2, size=2, run_id="s"), "below size=2"),
         (lambda: InSituWriter({}, size=2), "need run_id="),
         (lambda: InSituWriter({}, {"x": {"compressor": None}}), "did you mean 'compressors'"),
         (lambda: InSituWriter({}, {"a/b": {}}), "cannot name a field"),
+        (lambda: InSituWriter({}, {"x": {"shape": 64}}), "shape=64 of 'x' must be whole numbers"),
+        (lambda: InSituWriter({}, {"x": {"attrs": "K"}}), "attrs='K' of 'x' must be a mapping"),
+        (lambda: InSituWriter({}, attrs={"a": np.ones(1)}), "of 'the dataset'.*tolist"),
     ],
 )
 def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
@@ -308,6 +329,9 @@ def test_bad_settings_name_the_remedy(call: Any, words: str) -> None:
     [
         ({"chunks": (2, 4, 4, 4)}, "span 2 steps"),
         ({"chunks": (4, 4)}, "must have 3 positive sizes"),
+        ({"chunks": "auto"}, "must be whole numbers"),
+        ({"shards": (12, 16.5, 20)}, "must be whole numbers"),
+        ({"chunks": 4}, "must be whole numbers"),
         ({"dims": ("a", "b")}, "must name its 3 axes"),
         ({"start": (3, 0, 0), "shape": (24, 16, 20), "chunks": (4, 16, 20)}, "cuts through"),
         ({"start": (20, 0, 0), "shape": (24, 16, 20)}, "does not lie in"),
@@ -322,7 +346,7 @@ def test_bad_encodings_name_the_remedy(encoding: dict[str, Any], words: str) -> 
 def test_bad_writes_name_the_remedy() -> None:
     with InSituWriter({}) as w:
         w.write(1, {"x": smooth(0), "n": np.arange(3)}, coords={"time": 0.0})
-        cases: list[tuple[int, Any, Any, str]] = [
+        cases: list[tuple[Any, Any, Any, str]] = [
             (1, {"x": smooth(0), "n": np.arange(3)}, {"time": 1.0}, "steps increase"),
             (2, {"x": smooth(0, (3, 3)), "n": np.arange(3)}, {"time": 1.0}, "has shape"),
             (2, {"x": smooth(0, dtype="f8"), "n": np.arange(3)}, {"time": 1.0}, "has shape"),
@@ -334,6 +358,10 @@ def test_bad_writes_name_the_remedy() -> None:
             (2, {"o": np.array([None])}, {"time": 1.0}, "Python objects"),
             (2, {"a/b": smooth(0)}, {"time": 1.0}, "cannot name a field"),
             (2, {}, {"time": 1.0}, "has no fields"),
+            (2, {"x": smooth(0), "n": np.arange(3)}, 1.0, "must be a mapping, such as"),
+            (2, [smooth(0)], {"time": 1.0}, "give a mapping of names"),
+            (2.5, {"x": smooth(0)}, {"time": 1.0}, "must be a whole number"),
+            ("2", {"x": smooth(0)}, {"time": 1.0}, "must be a whole number"),
         ]
         for step, fields, coords, words in cases:
             with pytest.raises(ConfigError, match=words):
@@ -341,6 +369,28 @@ def test_bad_writes_name_the_remedy() -> None:
         w.write(2, {"x": smooth(0), "n": np.arange(3)}, coords={"time": 1.0})  # still usable
     with pytest.raises(ConfigError, match="writer is closed"):
         w.write(3, {"x": smooth(0)})
+
+
+def test_axes_in_another_order_are_refused() -> None:
+    """Of equal lengths, they would be stored under each other's names."""
+    t = smooth(0, (6, 6))
+    swapped = xr.DataArray(t, dims=("x", "y"))
+    with InSituWriter({}, {"named": {"dims": ("y", "x")}}) as w:
+        with pytest.raises(ConfigError, match=r"named.transpose\('y', 'x'\)"):
+            w.write(0, {"named": swapped})
+        w.write(0, {"t": swapped})
+        with pytest.raises(ConfigError, match=r"t.transpose\('x', 'y'\)"):
+            w.write(1, {"t": swapped.T})
+        w.write(1, {"t": swapped})
+
+
+def test_a_misspelt_name_does_not_go_unnoticed() -> None:
+    with InSituWriter({}, {"density": LOSSY, "slow": LOSSY}) as w:
+        with pytest.warns(UserWarning, match="'densty' has no encoding .* has 'density'"):
+            w.write(0, {"densty": smooth(0), "mask": smooth(1)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            w.write(1, {"densty": smooth(0), "density": smooth(1), "slow": smooth(2)})
 
 
 def test_one_dimension_of_two_lengths_is_refused_before_anything_is_written() -> None:

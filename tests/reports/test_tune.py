@@ -62,6 +62,14 @@ def test_the_main_presets_are_tried_by_default():
     assert len(report.trials) >= 1
 
 
+@pytest.mark.parametrize("one", [{"pipeline": "speed"}, {"pipelines": "speed"}], ids=str)
+def test_one_pipeline_is_the_only_one_that_is_tried(one):
+    for goal in ({"rel": 1e-3}, {"ratio": 3}):
+        codec, trials = fzdask.tune(field(), **goal, **one)
+        assert codec.pipeline == "speed"
+        assert {trial.pipeline for trial in trials} == {"speed"}
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
@@ -70,6 +78,9 @@ def test_the_main_presets_are_tried_by_default():
         ({"ratio": 2, "abs": 3}, "got ratio and abs"),
         ({"ratio": -2}, "positive"),
         ({"psnr": np.nan}, "finite"),
+        ({"ratio": "20"}, "ratio='20' must be a number"),
+        ({"psnr": True}, "psnr=True must be a number"),
+        ({"rel": 1e-3, "pipeline": "speed", "pipelines": ["default"]}, "not both"),
         ({"ratio": 2, "objective": "fame"}, "'size' or 'speed'"),
         ({"ratio": 1e9}, "Ask for less"),
     ],

@@ -80,3 +80,44 @@ def test_the_commands_start_without_the_heavy_imports(
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_every_damaged_chunk_is_named(
+    run: Run,
+    refused: Callable[..., str],
+    tmp_path: Path,
+    zarr_format: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    values = np.random.default_rng(1).random((10, 12)).astype("f4")
+    dataset = xr.Dataset({"v": (("y", "x"), values), "w": (("y", "x"), values)})
+    encoding: dict[str, dict[str, object]] = {
+        name: {"compressors": fzdask.FZCodec(abs=0.1), "chunks": (4, 5)} for name in "vw"
+    }
+    if zarr_format == 3:
+        encoding["w"] |= {"shards": (8, 10)}
+    store = tmp_path / "a.zarr"
+    dataset.to_zarr(store, zarr_format=zarr_format, encoding=encoding)
+    run("inspect", store, "--check")
+    assert "checked: 18 chunks, all intact" in capsys.readouterr().out
+    chunks = {2: ["v/1.2", "w/0.1"], 3: ["v/c/1/2", "w/c/0/0"]}[zarr_format]
+    for chunk in chunks:
+        stored = bytearray((store / chunk).read_bytes())
+        stored[60] ^= 1
+        (store / chunk).write_bytes(stored)
+    said = refused("inspect", store, "--check")
+    assert "2 of 18 chunks cannot be read" in said
+    assert "v, chunk (1, 2): FormatError:" in said
+    assert said.count("w, chunk (") == 1  # of a shard, one of the first in Zarr's order
+
+
+def test_a_damaged_stream_is_found(
+    run: Run, refused: Callable[..., str], tmp_path: Path, field: np.ndarray
+) -> None:
+    stream = fzdask.compress(field, abs=1e-3)
+    (tmp_path / "a.fz").write_bytes(stream)
+    run("inspect", tmp_path / "a.fz", "--check")
+    (tmp_path / "a.fz").write_bytes(stream[:-9] + bytes([stream[-9] ^ 4]) + stream[-8:])
+    run("inspect", tmp_path / "a.fz")
+    assert "a.fz: fzdask stream" in refused("inspect", tmp_path / "a.fz", "--check")

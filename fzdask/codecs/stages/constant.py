@@ -96,7 +96,8 @@ class Constant(ArrayStage):
         if itemsize not in (1, 2, 4, 8) or form.dtype.hasobject:
             return flags, 0
         bits = job.bits
-        if bits.size != data.size or bits.dtype.itemsize != itemsize:
+        # Behind the lossy stage those of the job are not of the lattice, but of what it came from.
+        if form.bound == 0 or bits.size != data.size or bits.dtype.itemsize != itemsize:
             bits = data.view(f"<u{itemsize}")
         values = np.empty(flags.size, bits.dtype)
         own = data.dtype == form.dtype and form.dtype.isnative

@@ -162,3 +162,14 @@ def test_bytes_between_fields_were_those_that_lay_in_memory(layout, pipeline):
     y = fzdask.decompress(fzdask.compress(x, lossless=True, pipeline=pipeline))
     assert y.dtype == dtype
     np.testing.assert_array_equal(y.view(f"V{nbytes}"), x.view(f"V{nbytes}"))
+
+
+def test_bytes_between_fields_of_constant_blocks():
+    dtype = np.dtype({"names": ["a"], "formats": ["S1"], "offsets": [3]})
+    raw = np.repeat(np.random.default_rng(0).integers(0, 5, 40, np.uint32), 16)
+    raw[200:300] = np.arange(100)
+    stream = fzdask.compress(
+        raw.view(dtype), lossless=True, pipeline="constant(block=8) | shuffle | zstd"
+    )
+    assert "constant" in fzdask.inspect(stream).pipeline
+    assert fzdask.decompress(stream).view(raw.dtype).tobytes() == raw.tobytes()

@@ -91,7 +91,8 @@ class Decoding:
         names = {(len(chain) - 1, 0): MAIN}
         for at, stage in enumerate(chain):
             names |= {(at, k): name for k, name in enumerate(stage.section_names, 1)}
-        room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * form.size + SECTION_NBYTES
+        elements = (form.size + 7) // 8 * 8  # bit planes are of whole bytes
+        room = max(SECTION_NBYTES_PER_ELEMENT, form.dtype.itemsize) * elements + SECTION_NBYTES
         lossy = any(stage.lossy for stage in chain)
         return cls(chain, back_ends, tuple(forms), params, tuple(steps), names, room, lossy)
 

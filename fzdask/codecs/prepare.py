@@ -125,7 +125,11 @@ def flatten(array: NDArray[Any], order: str) -> NDArray[Any]:
     """The elements in the order of memory; a view where there is one."""
     if order == "C" and array.flags.c_contiguous:
         return array.reshape(-1)
-    return np.ascontiguousarray(array.T if order == "F" else array).reshape(-1)
+    whole = array.T if order == "F" else array
+    if array.dtype.names and array.itemsize:  # NumPy copies fields, and not what lies between them
+        plain = whole.view(f"V{array.itemsize}")
+        return np.ascontiguousarray(plain).reshape(-1).view(array.dtype)
+    return np.ascontiguousarray(whole).reshape(-1)
 
 
 def restore_layout(flat: NDArray[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:

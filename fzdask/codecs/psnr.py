@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.bounds import psnr_factor
+from fzdask.codecs.prepare import flatten, memory_order, preserved_ranges
 
 __all__ = ["SLACK", "keeps_psnr"]
 
@@ -32,8 +33,10 @@ def keeps_psnr(
     Over the finite values that are not preserved, whose range is ``high - low``; of complex
     numbers over the squared distances.
     """
-    x = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
-    y = decoded.reshape(-1) if decoded.flags.c_contiguous else decoded.ravel(order="K")
+    order = memory_order(array)  # of one array for both, or other values would be compared
+    x, y = flatten(array, order), flatten(decoded, order)
+    native = x.dtype.newbyteorder("=")
+    marks = [low for low, _, _ in preserved_ranges(native, preserve, 0.0, False)]
     span = float(high - low)
     if not (span > 0 and np.isfinite(span)):
         return False
@@ -43,9 +46,9 @@ def keeps_psnr(
     for start in range(0, x.size, BLOCK):
         a = x[start : start + BLOCK]
         kept = np.isfinite(a)
-        for value in preserve:
-            with np.errstate(over="ignore", invalid="ignore"):
-                kept &= a != value
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            for mark in marks:
+                kept &= a != mark
         b = y[start : start + BLOCK]
         if x.dtype.kind in "iu":  # exact where the numbers themselves are no binary64
             error = (a[kept].astype("i8") - b[kept].astype("i8")).astype("f8") / span

@@ -126,7 +126,7 @@ class Header:
     def check(self, expected: set[tuple[int, int]], count: int) -> None:
         """Check the sections before anything is decoded: which there are, and how long."""
         require(set(self.sections) == expected, "sections are missing, or there are others")
-        room = 1024 + count * max(16, self.dtype.itemsize)
+        room = 1024 + (count + 7) // 8 * 8 * max(16, self.dtype.itemsize)
         for key, stored in self.sections.items():
             sizes = [size for _, size in self.undo[key]] + [len(stored)]
             require(sizes == sorted(set(sizes), reverse=True), "a back end that saves nothing")

@@ -94,3 +94,12 @@ def test_a_codebook_that_the_stream_only_names(runs, monkeypatch):
         read(stream)
     with pytest.raises(fzdask.FormatError, match=book.name.hex()):
         fzdask.decompress(stream)
+
+
+@pytest.mark.parametrize("dtype", ["S2000", "U100"])
+def test_bit_planes_of_few_long_elements(dtype):
+    """They are filled up to eight elements, which may be more than 1024 bytes."""
+    x = np.array([b"one", b"two", b"three"]).astype(dtype)
+    stream = fzdask.compress(x, lossless=True, pipeline="bitshuffle(block=64) | zstd")
+    assert "bitshuffle" in fzdask.inspect(stream).pipeline
+    np.testing.assert_array_equal(read(stream), x)

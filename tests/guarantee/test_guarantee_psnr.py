@@ -101,3 +101,22 @@ def test_sentinels_count_neither_for_the_range_nor_for_the_mean():
 def test_constant_and_single_values_are_exact():
     for x in (np.full(50, 3.7), np.array(2.5), np.array([1e300, 1e300])):
         assert fzdask.decompress(fzdask.compress(x, psnr=40.0)).tobytes() == x.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8"])
+def test_axes_in_another_order_in_memory_take_no_wider_bound_and_no_narrower_one(dtype):
+    """Values were compared with those of other places, so that the sure bound was taken."""
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=(11, 12, 13)).cumsum(1) * 500).astype(dtype).transpose(1, 2, 0)
+    for y in (x, x[::2], np.flip(x, 1)):
+        assert fzdask.compress(y, psnr=50.0) == fzdask.compress(y.copy(order="C"), psnr=50.0)
+
+
+def test_integers_that_binary64_takes_for_a_preserved_one_count():
+    """2**60 + 50 equals 2.0**60 in binary64, but is no preserved value."""
+    cell = 37  # of the wider bound that is tried first, 18; all errors but two are as large
+    near = np.arange(2**60 + 22, 2**60 + 128)
+    halfway = near[(near % cell == 18) | (near % cell == 19)]
+    x = np.r_[near[0], np.tile(halfway, 300), near[-1]]
+    y = fzdask.decompress(fzdask.compress(x, psnr=20.0, preserve=(2.0**60,)))
+    assert signal_to_noise(x, y, (2**60,)) >= 100

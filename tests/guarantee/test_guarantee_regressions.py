@@ -147,3 +147,29 @@ def test_a_relative_bound_beyond_binary64_was_refused_in_a_padded_zarr_chunk():
     )
     array[:] = x
     assert np.isfinite(array[:]).all()
+
+
+@pytest.mark.parametrize("pipeline", ["default", "transpose | shuffle | zstd"])
+@pytest.mark.parametrize("layout", ["C", "transposed", "strided", "reversed"])
+def test_bytes_between_fields_were_those_that_lay_in_memory(layout, pipeline):
+    """NumPy copies fields alone: streams of equal arrays differed, and told of other data."""
+    dtype = np.dtype({"names": ["a", "b"], "formats": ["f4", "u1"], "offsets": [3, 9]})
+    nbytes = dtype.itemsize
+    raw = np.random.default_rng(0).integers(0, 5, 40 * 30 * 4 * nbytes, np.uint8)
+    x = raw.view(dtype).reshape(40, 30, 4)
+    x = {"transposed": x.transpose(1, 2, 0), "strided": x[::2, ::3]}.get(layout, x)
+    x = np.flip(x, 1) if layout == "reversed" else x
+    y = fzdask.decompress(fzdask.compress(x, lossless=True, pipeline=pipeline))
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y.view(f"V{nbytes}"), x.view(f"V{nbytes}"))
+
+
+def test_bytes_between_fields_of_constant_blocks():
+    dtype = np.dtype({"names": ["a"], "formats": ["S1"], "offsets": [3]})
+    raw = np.repeat(np.random.default_rng(0).integers(0, 5, 40, np.uint32), 16)
+    raw[200:300] = np.arange(100)
+    stream = fzdask.compress(
+        raw.view(dtype), lossless=True, pipeline="constant(block=8) | shuffle | zstd"
+    )
+    assert "constant" in fzdask.inspect(stream).pipeline
+    assert fzdask.decompress(stream).view(raw.dtype).tobytes() == raw.tobytes()

@@ -5,6 +5,8 @@ A level is a dict: ``active`` (set of the axes it halves), ``cell`` (sixteenths 
 axes are weighted). Levels come finest first.
 """
 
+import math
+from fractions import Fraction
 from itertools import combinations, product
 
 import numpy as np
@@ -125,6 +127,12 @@ def predictions(y, levels, bound, whole):
         before = float(y[at])
 
 
+def within(x, y, bound):
+    """Whether two numbers are at most ``bound`` apart, without rounding; NaN is not."""
+    finite = math.isfinite(x) and math.isfinite(y)
+    return finite and abs(Fraction(x) - Fraction(y)) <= Fraction(bound)
+
+
 def encode(x, levels, bound, whole=False):
     """Codes, decoded values, and where a value misses the bound (NaN always does)."""
     y = np.zeros(x.shape, np.float64 if whole else x.dtype)
@@ -136,7 +144,7 @@ def encode(x, levels, bound, whole=False):
             if not abs(code) <= 2.0**30:
                 code = 0.0
             y[at] = p + code * cell
-            if not abs(float(x[at]) - float(y[at])) <= bound:
+            if not within(float(x[at]), float(y[at]), bound):
                 missed[at] = True
                 code = 0.0
                 y[at] = p

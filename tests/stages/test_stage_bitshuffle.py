@@ -6,6 +6,7 @@ import bitshuffle_spec
 import numpy as np
 import pytest
 
+import fzdask
 from fzdask.codecs.stages.base import Form, Job, Known
 from fzdask.codecs.stages.bitshuffle import Bitshuffle
 from fzdask.errors import ConfigError, FormatError
@@ -28,6 +29,19 @@ def test_bitshuffle_and_back(dtype, size):
         back = Bitshuffle().decode(got.data, form, got.params, {}, Known())
         assert back.dtype == dtype
         assert back.tobytes() == raw
+
+
+@pytest.mark.parametrize("dtype", ["V412", "U100", "S2000"])
+@pytest.mark.parametrize("size", [1, 5, 9])
+def test_planes_of_few_long_elements_were_taken_for_damage(dtype, size):
+    """Their last bytes are filled up, by more than what a section may have beside its elements."""
+    dtype = np.dtype(dtype)
+    x = np.zeros(size * dtype.itemsize, np.uint8)
+    x[:: dtype.itemsize // 4] = np.arange(x[:: dtype.itemsize // 4].size) % 3
+    x = x.view(dtype)
+    stream = fzdask.compress(x, lossless=True, pipeline="bitshuffle(block=64) | zstd")
+    assert "bitshuffle" in fzdask.inspect(stream).pipeline
+    assert fzdask.decompress(stream).tobytes() == x.tobytes()
 
 
 @pytest.mark.parametrize("block", [0, 4, 12, 1 << 21, 8.0, "8", True])

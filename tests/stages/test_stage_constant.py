@@ -121,6 +121,19 @@ def test_in_a_pipeline(dtype, order, pipeline):
     assert np.abs(y.astype("c16") - x.astype("c16")).max() <= 0.5
 
 
+@pytest.mark.parametrize("bound", [{"abs": 0.5}, {"pw_rel": 0.01}], ids=["abs", "pw_rel"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8"])
+@pytest.mark.parametrize("lossy", ["quantize", "interpolate"])
+def test_constant_blocks_of_a_lattice_were_given_the_bits_of_the_input(lossy, dtype, bound):
+    x = np.repeat([7, 70, 700], 500).astype(dtype)
+    y = fzdask.decompress(
+        fzdask.compress(x, **bound, pipeline=f"{lossy} | constant(block=8, share=0.0)")
+    )
+    if x.dtype.kind == "i" and "pw_rel" in bound:
+        assert y.tobytes() == x.tobytes()
+    assert (np.abs(y.astype("f8") - x.astype("f8")) <= bound.get("abs", 0.01 * x)).all()
+
+
 @pytest.mark.parametrize("dtype", ["?", "M8[s]", "V5", "S3", "c16", ">u2", "f2"])
 def test_lossless_on_anything(dtype):
     x = np.zeros(4000 * np.dtype(dtype).itemsize, np.uint8)

@@ -126,6 +126,19 @@ def test_values_near_the_end_of_the_dtype():
     assert_guarantee(x, decoded(form, got).reshape(x.shape), float(top) * 1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(500,), (13, 40)], ids=str)
+def test_an_error_that_binary64_rounds_down_to_the_bound_is_above_it(shape, dtype):
+    """-1e-30 became 1.0 within a bound of 1.0: their difference is 1.0 in binary64."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-2, 3, shape).astype(dtype)
+    x[x == 0] = rng.choice([-1e-30, 1e-30], (x == 0).sum())
+    got = assert_as_specified(x, 1.0)
+    back = decoded(Form(x.shape, x.dtype, 1.0), got).reshape(x.shape)
+    assert_guarantee(x, back, 1.0)
+    assert (np.abs(back - x) == 1.0).any()  # what is 1.0 apart and no more stays coded
+
+
 def test_the_grid_is_a_matter_of_the_shape():
     assert layout_of((1, 9, 1, 40)).grid == (1, 1, 9, 40)
     assert layout_of((98, 500, 3)).grid == (1, 98, 3, 500)

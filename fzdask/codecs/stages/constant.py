@@ -96,7 +96,8 @@ class Constant(ArrayStage):
         if itemsize not in (1, 2, 4, 8) or form.dtype.hasobject:
             return flags, 0
         bits = job.bits
-        if bits.size != data.size or bits.dtype.itemsize != itemsize:
+        # Behind the lossy stage those of the job are not of the lattice, but of what it came from.
+        if form.bound == 0 or bits.size != data.size or bits.dtype.itemsize != itemsize:
             bits = data.view(f"<u{itemsize}")
         values = np.empty(flags.size, bits.dtype)
         own = data.dtype == form.dtype and form.dtype.isnative
@@ -149,23 +150,30 @@ class Constant(ArrayStage):
         if values is None or values.size != count * form.dtype.itemsize or not fits:
             raise FormatError("fzdask stream: constant blocks that do not fit the array; damaged.")
         kept = flags[:blocks] == 0
-        out = np.empty(form.size, form.dtype)
+        plain = _plain(form.dtype)
+        out, data = np.empty(form.size, plain), data.view(plain)
         rows = out[: blocks * block].reshape(blocks, block)
-        rows[~kept] = values.view(form.dtype)[:, None]
+        rows[~kept] = values.view(plain)[:, None]
         inside = int(kept.sum()) * block
         rows[kept] = data[:inside].reshape(-1, block)
         out[blocks * block :] = data[inside:]
-        return out
+        return out.view(form.dtype)
 
 
 def _without(data: NDArray[Any], block: int, kept: NDArray[np.bool_]) -> NDArray[Any]:
     """The elements of the blocks that are kept, and all that follow the blocks."""
-    inside = data[: kept.size * block].reshape(-1, block)[kept].reshape(-1)
-    behind = data[kept.size * block :]
-    out = np.empty(inside.size + behind.size, data.dtype)  # joining would change the byte order
+    plain = data.view(_plain(data.dtype))
+    inside = plain[: kept.size * block].reshape(-1, block)[kept].reshape(-1)
+    behind = plain[kept.size * block :]
+    out = np.empty(inside.size + behind.size, plain.dtype)  # joining would change the byte order
     out[: inside.size] = inside
     out[inside.size :] = behind
-    return out
+    return out.view(data.dtype)
+
+
+def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype to copy elements in: of those with fields NumPy would copy these only."""
+    return np.dtype(f"V{dtype.itemsize}") if dtype.names else dtype
 
 
 def _number(value: int) -> bytes:

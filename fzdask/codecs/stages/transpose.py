@@ -106,4 +106,7 @@ class Transpose(ArrayStage):
 
 def _permuted(data: NDArray[Any], shape: tuple[int, ...], order: list[int]) -> NDArray[Any]:
     """The flat elements in C order of the transposed shape."""
-    return np.ascontiguousarray(data.reshape(shape).transpose(order)).reshape(-1)
+    # Of elements with fields NumPy copies these only, and not what lies between them.
+    plain = data.view(f"V{data.itemsize}") if data.dtype.names else data
+    moved = np.ascontiguousarray(plain.reshape(shape).transpose(order)).reshape(-1)
+    return moved.view(data.dtype)

@@ -164,6 +164,22 @@ def gather(x, start, row_step, step, rows, out):
 
 
 @njit(nogil=True, cache=True)
+def beyond(v, y, bound):
+    """Whether two numbers are farther apart than the bound, or one of them is NaN; not rounded.
+
+    Where their difference rounds to the bound, what rounding took away decides: it is itself a
+    number of binary64 (Knuth 1997, The Art of Computer Programming, vol. 2, 4.2.2, theorem B).
+    """
+    difference = v - y
+    distance = np.abs(difference)
+    if distance != bound:
+        return not distance < bound
+    moved = difference - v
+    rest = (v - (difference - moved)) - (y + moved)
+    return rest > 0.0 if difference > 0.0 else difference < 0.0 and rest < 0.0
+
+
+@njit(nogil=True, cache=True)
 def quantize(x, acc, cell, inv, bound, largest, whole, codes, decoded):
     """Codes and decoded values for given predictions; returns how many values miss the bound.
 
@@ -180,7 +196,7 @@ def quantize(x, acc, cell, inv, bound, largest, whole, codes, decoded):
         y = decoded.dtype.type(p + r * cell)
         decoded[i] = y
         codes[i] = np.int32(r)
-        missed += np.int64(not (np.abs(v - np.float64(y)) <= bound))
+        missed += np.int64(beyond(v, np.float64(y), bound))
     return missed
 
 
@@ -190,7 +206,7 @@ def flag(x, acc, bound, largest, whole, codes, decoded, flags, start, row_step, 
     n = x.size // rows
     count = 0
     for i in range(x.size):
-        if not np.abs(x[i] - np.float64(decoded[i])) <= bound:
+        if beyond(np.float64(x[i]), np.float64(decoded[i]), bound):
             count += 1
             p = np.rint(acc[i]) if whole else acc[i]
             p = p if np.abs(p) <= largest else 0.0

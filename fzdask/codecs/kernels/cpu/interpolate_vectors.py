@@ -114,8 +114,26 @@ def _quantized(b, element, p, v, codes, to, at, size, cell, inv, bound):
     y = _narrowed(b, b.fadd(p, b.fmul(r, splat(b, cell, lanes))), element)
     store(b, b.add(to, b.mul(at, size)), y)
     store(b, b.add(codes, b.mul(at, I64(4))), b.fptosi(r, ir.VectorType(I32, lanes)))
-    error = _math(b, "fabs", b.fsub(v, _widened(b, y)))
-    return b.fcmp_unordered(">", error, splat(b, bound, lanes))
+    return _beyond(b, v, _widened(b, y), splat(b, bound, lanes))
+
+
+def _beyond(b, v, y, bound):
+    """Flags of the lanes in which two numbers are farther apart than the bound, or one is NaN."""
+    difference = b.fsub(v, y)
+    distance = _math(b, "fabs", difference)
+    far = cgutils.alloca_once(b, ir.VectorType(I1, v.type.count))
+    b.store(b.fcmp_unordered(">", distance, bound), far)
+    near = b.fcmp_ordered("==", distance, bound)
+    some = ir.IntType(v.type.count)
+    with b.if_then(b.icmp_unsigned("!=", b.bitcast(near, some), some(0)), likely=False):
+        # As in `interpolate_classes.beyond`.
+        moved = b.fsub(difference, v)
+        rest = b.fsub(b.fsub(v, b.fsub(difference, moved)), b.fadd(y, moved))
+        zeros = ir.Constant(v.type, [0.0] * v.type.count)
+        above = b.and_(b.fcmp_ordered(">", difference, zeros), b.fcmp_ordered(">", rest, zeros))
+        below = b.and_(b.fcmp_ordered("<", difference, zeros), b.fcmp_ordered("<", rest, zeros))
+        b.store(b.or_(b.load(far), b.and_(near, b.or_(above, below))), far)
+    return b.load(far)
 
 
 def _stepped(b, address, element, lanes, step):

@@ -11,6 +11,17 @@ struct Cell {
 
 __device__ inline void set_bit(u32 *mask, u64 i) { atomicOr(&mask[i / 32], 1u << (i % 32)); }
 
+// Whether two numbers are farther apart than the bound, or one of them is NaN; not rounded, as in
+// kernels/cpu/interpolate_classes.py.
+__device__ inline bool beyond(double v, double y, double bound) {
+  double difference = v - y;
+  double distance = fabs(difference);
+  if (distance != bound) return !(distance < bound);
+  double moved = difference - v;
+  double rest = (v - (difference - moved)) - (y + moved);
+  return difference > 0 ? rest > 0 : difference < 0 && rest < 0;
+}
+
 template <class T>
 __device__ void encode_class(const T *x, const i64 *row, const Mean &mean, const Cell &cell,
                              T *decoded, i32 *codes, u32 *mask) {
@@ -26,7 +37,7 @@ __device__ void encode_class(const T *x, const i64 *row, const Mean &mean, const
   i32 code = static_cast<i32>(r);
   T y;
   narrow(p + r * cell.width, y);
-  if (!(fabs(v - widen(y)) <= cell.bound)) {
+  if (beyond(v, widen(y), cell.bound)) {
     narrow(p, y);
     code = 0;
     set_bit(mask, static_cast<u64>(place_of(row, USER_STEP, USER_START, index)));

@@ -26,7 +26,6 @@ Parts = tuple[tuple[Stage, ...], dict[str, tuple[Stage, ...]]]
 """The stages of the chain, and those of the side sections that have their own."""
 
 NO_STAGES = "none"
-AXIS = "axis"  # option of stages that work along one axis of the user's array
 _STAGE = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _BRANCH = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 _PLAIN = re.compile(r"[A-Za-z_]\w*")
@@ -176,14 +175,21 @@ def _parse_stage(part: str, text: str, dims: Sequence[Hashable] | None) -> Stage
         )
     name, given = match.groups()
     options = _parse_options(given or "", name)
-    axis = options.get(AXIS)
-    if dims is not None and isinstance(axis, str):
-        options[AXIS] = _number_of(axis, [str(d) for d in dims], name)
+    if dims is not None:
+        names = [str(d) for d in dims]
+        stage = stage_by_name(name)
+        for option in stage.array_axes & options.keys():
+            if options[option] != getattr(stage, option):  # the default may be a word
+                options[option] = _numbers_of(options[option], names, name)
     return make_stage(name, options)
 
 
-def _number_of(axis: str, dims: Sequence[str], name: str) -> int:
-    """Number of a named axis."""
+def _numbers_of(axis: Any, dims: Sequence[str], name: str) -> Any:
+    """The number of a named axis, those of several, or what is no name."""
+    if isinstance(axis, tuple):
+        return tuple(_numbers_of(a, dims, name) for a in axis)
+    if not isinstance(axis, str):
+        return axis
     if axis not in dims:
         near = difflib.get_close_matches(axis, dims, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
@@ -207,6 +213,9 @@ def _parse_options(text: str, name: str) -> dict[str, Any]:
 
 
 def _literal(node: ast.expr) -> Any:
+    """A constant, a name as text, or several of both."""
+    if isinstance(node, ast.Tuple):
+        return tuple(map(_literal, node.elts))
     return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 

@@ -51,6 +51,24 @@ def test_the_pipeline_holds_the_number(series):
         assert_guarantee(array, fzdask.decompress(stream), 1e-3)
 
 
+def test_all_axes_in_an_order_of_names(series):
+    turned = "transpose(axes={}) | quantize | lorenzo | huffman | zstd"
+    named = Pipeline.from_text(turned.format("(lon, lat, time)"), dims=series.dims)
+    assert named == Pipeline.from_text(turned.format("(2, 0, 1)"))
+    mixed = Pipeline.from_text(turned.format("(lon, 0, 'time')"), dims=series.dims)
+    assert mixed == named
+    reversed_all = Pipeline.from_text(turned.format("reverse"), dims=series.dims)
+    assert reversed_all == Pipeline.from_text("transpose | quantize | lorenzo | huffman | zstd")
+    stream = fzdask.compress(series.values, abs=1e-3, pipeline=named)
+    assert_guarantee(series.values, fzdask.decompress(stream), 1e-3)
+    with pytest.raises(ConfigError, match=r"'transpose' names the axis 'lot'.*mean 'lon'"):
+        Pipeline.from_text(turned.format("(lot, lat, time)"), dims=series.dims)
+    with pytest.raises(ConfigError, match=r"every axis once.*dims=array.dims"):
+        Pipeline.from_text(turned.format("(lon, lat, time)"))
+    with pytest.raises(ConfigError, match="every axis once"):
+        Pipeline.from_text(turned.format("(lon, lon, time)"), dims=series.dims)
+
+
 def test_dimensions_that_are_no_texts_have_their_text_as_name():
     assert Pipeline.from_text(TEXT.format("'0'"), dims=(1, 0)) == Pipeline.from_text(TEXT.format(1))
 

@@ -145,6 +145,8 @@ class Stage(ABC):
     """Whether it moves values, within the bound of the form that it gets."""
     resolves: ClassVar[str] = ""
     """Kind of bound that it takes and turns into an absolute one for the stages behind it."""
+    array_axes: ClassVar[frozenset[str]] = frozenset()
+    """Options that number axes of the array as the user sees it, for which names may stand."""
 
     def get_config(self) -> dict[str, Any]:
         """Options that differ from their defaults, as plain values."""

@@ -46,6 +46,7 @@ class Difference(ArrayStage):
     code: ClassVar[int] = 24
     takes: ClassVar[tuple[str, ...]] = ("lattice",)
     gives: ClassVar[str] = "lattice"
+    array_axes: ClassVar[frozenset[str]] = frozenset({"axis"})
 
     axis: int = 0
     order: int = 1

@@ -25,8 +25,9 @@ class Transpose(ArrayStage):
     Parameters
     ----------
     axes : str or tuple of int
-        The order, as for :func:`numpy.transpose`: every axis of the array once. ``reverse`` fits
-        arrays of any number of axes.
+        The order, as for :func:`numpy.transpose`: every axis of the array once; names need
+        ``Pipeline.from_text(text, dims=array.dims)``, as in ``axes=(lon, time, lat)``. ``reverse``
+        fits arrays of any number of axes.
 
     Stream
     ------
@@ -41,6 +42,7 @@ class Transpose(ArrayStage):
     code: ClassVar[int] = 21
     takes: ClassVar[tuple[str, ...]] = ("array", "lattice")
     gives: ClassVar[str] = "same"
+    array_axes: ClassVar[frozenset[str]] = frozenset({"axes"})
 
     axes: str | tuple[int, ...] = "reverse"
 
@@ -57,7 +59,7 @@ class Transpose(ArrayStage):
         if not valid:
             raise ConfigError(
                 f"transpose: axes={self.axes!r} must be 'reverse' or every axis once, as in "
-                "axes=(2, 0, 1)."
+                "axes=(2, 0, 1); for names, use Pipeline.from_text(text, dims=array.dims)."
             )
 
     def encode(self, data: NDArray[Any], form: Form, job: Job) -> Encoded:

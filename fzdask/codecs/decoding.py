@@ -112,7 +112,7 @@ class Decoding:
                     chain[at:until], array, forms[at:until], params[at:until], sides[at:until],
                     what,
                 )  # fmt: skip
-        return array
+        return array if array.flags.writeable else array.copy()  # a view of the stream
 
     def unwrapped(
         self,
@@ -166,5 +166,4 @@ def _with_form(data: NDArray[np.uint8], form: Form, alignment: int) -> NDArray[A
         alignment = max(form.dtype.alignment, 4)
     if alignment > 1 and address(data) % alignment:
         data = data.copy()
-    data.setflags(write=False)  # as of side sections
     return data.view(form.dtype) if form.dtype.itemsize > 1 else data

@@ -46,10 +46,11 @@ def compress(
 
     A .npy file becomes one .fz stream. A .npy, .nc or .zarr input becomes a .zarr store, chunk
     by chunk, with FZCodec on every floating-point field; fill values named by the attributes
-    are preserved, and coordinates, integers (packed ones, too) and text stay lossless. Integers
-    get the bound where they are all there is, as in a .npy, or where --variable names them. --rel
-    and --psnr refer to the range of the whole array in a .fz stream, of each chunk in a .zarr
-    store; --pw-rel to each value by itself.
+    are preserved, and coordinates, integers, text and packed numbers (those with a scale_factor
+    or add_offset, which readers apply) stay lossless. Integers get the bound where they are all
+    there is, as in a .npy, or where --variable names them. --rel and --psnr refer to the range of
+    the whole array in a .fz stream, of each chunk in a .zarr store; --pw-rel to each value by
+    itself.
     """
     options = codec_options(
         abs_bound=abs_bound,
@@ -99,13 +100,19 @@ def _to_zarr(
     from fzdask import FZCodec
     from fzdask.accessor.fields import check_fills, field_names
     from fzdask.cli.dask_work import write_zarr
-    from fzdask.cli.datasets import open_raw, preserving_fills, select_variable
+    from fzdask.cli.datasets import is_scaled, open_raw, preserving_fills, select_variable
 
     FZCodec(**options)  # a wrong bound or pipeline is refused before anything is opened
     dataset = open_raw(source)
     if variable is not None:
         dataset = select_variable(dataset, variable, source)
     fields = {str(name) for name in field_names(dataset)}
+    # A reader multiplies the error of a packed number by its scale_factor, and rounds once more.
+    packed = [
+        str(n) for n, v in dataset.data_vars.items() if v.dtype.kind in "iufc" and is_scaled(v)
+    ]
+    if not options.get("lossless"):
+        fields.difference_update(packed)
     # Integers get a bound where nothing else can be meant: named, or a bare array.
     bare = list(dataset.variables) == ["data"]
     meant = variable or ("data" if bare else "")
@@ -116,13 +123,14 @@ def _to_zarr(
     if variable is not None and variable not in fields | numbers:
         raise CommandError(
             f"{source}: variable {variable!r} ({dataset[variable].dtype}) holds no numbers as they "
-            "are (text, dates, flags, packed integers), or it locates or describes the values of "
+            "are (text, dates, flags, packed numbers), or it locates or describes the values of "
             "others; an error bound does not apply to it."
         )
     if not fields | numbers:
         raise CommandError(
-            f"{source}: no floating-point field in it; there is nothing to bound. An integer "
-            "variable gets a bound where --variable names it."
+            f"{source}: no floating-point field in it{' that is not packed' if packed else ''}; "
+            "there is nothing to bound. An integer variable gets a bound where --variable names "
+            "it, a packed one from ds.fz.to_zarr, once the file is opened with xarray."
         )
 
     if not options.get("lossless"):
@@ -138,10 +146,9 @@ def _to_zarr(
         write_zarr(dataset, partial, compressor, f"compress {source.name}")
         stored = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     _report(source, target, dataset.nbytes, stored)
-    packed = [str(n) for n, v in dataset.data_vars.items() if v.dtype.kind in "iu" and _packs(v)]
     if packed and not options.get("lossless"):
         output().print(
-            f"Note: packed integers stay lossless: {', '.join(packed)}. For a bound in the unit of "
+            f"Note: packed numbers stay lossless: {', '.join(packed)}. For a bound in the unit of "
             "what they stand for, open the file with xarray and use ds.fz.to_zarr.",
             markup=False,
             soft_wrap=True,
@@ -150,17 +157,13 @@ def _to_zarr(
 
 def _counts(variable: Any) -> bool:
     """Integers that are values themselves: no flags, no packed ones, no dates."""
+    from fzdask.cli.datasets import is_scaled
+
     marks = {"flag_values", "flag_masks", "flag_meanings", "calendar"}
     dates = " since " in str(variable.attrs.get("units", ""))
     return variable.dtype.kind in "iu" and not (
-        _packs(variable) or dates or marks & variable.attrs.keys()
+        is_scaled(variable) or dates or marks & variable.attrs.keys()
     )
-
-
-def _packs(variable: Any) -> bool:
-    from fzdask.accessor.fields import is_packed
-
-    return is_packed(variable.attrs)
 
 
 def _report(source: Path, target: Path, before: int, after: int) -> None:

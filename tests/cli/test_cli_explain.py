@@ -23,6 +23,13 @@ def test_the_one_field_of_a_dataset(run, netcdf, capsys):
     assert f"{6 * 20 * 30 * 4:,} to" in shown
 
 
+def test_the_unit_of_packed_numbers_is_said(run, netcdf, capsys):
+    run("explain", netcdf, "--abs", "1", "--variable", "packed")
+    assert "Note: packed is packed (scale_factor, add_offset); bound" in capsys.readouterr().out
+    run("explain", netcdf, "--abs", "1", "--variable", "t")
+    assert "Note" not in capsys.readouterr().out
+
+
 def test_fill_values_are_preserved_as_compress_does(run, tmp_path, capsys):
     """Without that a relative bound would be one of their size, and a field a handful of bytes."""
     xr = pytest.importorskip("xarray")

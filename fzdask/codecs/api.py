@@ -305,14 +305,17 @@ def pipeline_of(config: CodecConfig, dtype: np.dtype[Any]) -> Pipeline:
 
 
 def _config_of(given: dict[str, Any]) -> CodecConfig:
+    preserve = given.get("preserve")
+    # (True,) equals (1,) and is an error: the cache tells types apart, but not within these.
+    kinds = map(type, preserve) if isinstance(preserve, tuple | frozenset) else ()
     try:
-        return _known_config(**given)
+        return _known_config(*kinds, **given)
     except TypeError:  # something that cannot be remembered, such as preserve=[...]
         return CodecConfig.from_mapping(given)
 
 
 @lru_cache(maxsize=256, typed=True)
-def _known_config(**given: Any) -> CodecConfig:
+def _known_config(*_kinds: type, **given: Any) -> CodecConfig:
     return CodecConfig.from_mapping(given)
 
 

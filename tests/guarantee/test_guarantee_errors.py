@@ -129,6 +129,15 @@ def test_text_of_a_pipeline_reads_back(text):
     assert FZCodec(abs=1, pipeline=chain) == FZCodec(abs=1, pipeline=str(chain))
 
 
+@pytest.mark.parametrize("among", [tuple, frozenset, list])
+def test_an_equal_configuration_before_does_not_make_a_wrong_one_right(among):
+    stream = fzdask.compress(X, abs=1e-3, preserve=among([1]))
+    for value in (True, np.True_):
+        with pytest.raises(ConfigError, match="preserve takes real numbers"):
+            fzdask.compress(X, abs=1e-3, preserve=among([value]))
+    assert fzdask.compress(X, abs=1e-3, preserve=among([1])) == stream
+
+
 def test_masked_arrays_are_refused_with_the_remedy():
     for masked in (np.ma.masked_less(X, 0.5), np.ma.array([1.0, 2.0]), np.ma.masked):
         with pytest.raises(ConfigError) as caught:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import FITTED, Codebook
-from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.config import CodecConfig, refuse_positional
 from fzdask.codecs.decoding import Decoding
 from fzdask.codecs.info import StreamInfo, stream_info
 from fzdask.codecs.pipeline import Pipeline
@@ -54,7 +54,7 @@ PIECES, PIECE = 64, 1 << 12  # pieces of a large array that tell whether to, and
 LOGARITHM = "logarithm"  # the stage that resolves pw_rel
 
 
-def compress(array: Any, **config: Any) -> bytes:
+def compress(array: Any, *positional: Any, **config: Any) -> bytes:
     """Compress an array within an error bound into a self-contained stream.
 
     ``|x - x'| <= bound`` holds for every finite value, decided on the value that
@@ -92,6 +92,7 @@ def compress(array: Any, **config: Any) -> bytes:
     >>> bool(np.abs(fzdask.decompress(stream).astype("f8") - x).max() <= 1e-3)
     True
     """
+    refuse_positional(positional, "fzdask.compress", "array, ")
     asked = _config_of(config)
     if type(array) is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
         return bytes(_on_device().compress(array, asked))

@@ -21,6 +21,7 @@ from fzdask.cli.options import (
     RelOption,
     VariableOption,
     codec_options,
+    note_wide_bound,
 )
 
 __all__ = ["compress"]
@@ -61,6 +62,7 @@ def compress(
         preserve=preserve,
         pipeline=pipeline,
     )
+    note_wide_bound(options)
     kind = input_kind(source, (".npy", ".nc", ".zarr"))
     wanted = output_kind(target, (".fz", ".zarr") if kind == ".npy" else (".zarr",))
     check_output(target, force=force)

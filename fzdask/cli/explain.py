@@ -20,6 +20,7 @@ from fzdask.cli.options import (
     RelOption,
     VariableOption,
     codec_options,
+    note_wide_bound,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def explain(
         preserve=preserve,
         pipeline=pipeline,
     )
+    note_wide_bound(options)
     kind = input_kind(source, (".npy", ".nc", ".zarr"))
     if timeline is not None:
         output_kind(timeline, (".svg", ".png", ".pdf"))

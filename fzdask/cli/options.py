@@ -60,8 +60,8 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an output th
 
 def codec_options(
     *,
-    abs_bound: float | None,
-    rel_bound: float | None,
+    abs_bound: float | None = None,
+    rel_bound: float | None = None,
     pw_rel_bound: float | None = None,
     psnr: float | None = None,
     lossless: bool = False,

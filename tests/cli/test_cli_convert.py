@@ -160,6 +160,34 @@ def test_a_bound_holds_for_what_readers_make_of_scaled_floats(
     assert codec.lossless
 
 
+def test_bounds_by_the_names_of_variables(
+    run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset
+) -> None:
+    dataset["n"] = ("lon", np.arange(30, dtype="i4") ** 3)
+    source, target = tmp_path / "named.nc", tmp_path / "o.zarr"
+    dataset.to_netcdf(source, engine="h5netcdf")
+
+    def codecs(*bounds: str) -> dict[str, fzdask.FZCodec]:
+        run("compress", source, target, "--force", *bounds)
+        found = {n: a.compressors[:1] for n, a in zarr.open_group(target, mode="r").arrays()}
+        return {n: c[0] for n, c in found.items() if c and isinstance(c[0], fzdask.FZCodec)}
+
+    t, p = {"preserve": (float(FILL),)}, {"preserve": (1e20,)}
+    assert codecs("--abs", "t=0.01", "--rel", "1e-3", "--abs", "n=5") == {
+        "t": fzdask.FZCodec(abs=0.01, **t),
+        "p": fzdask.FZCodec(rel=1e-3, **p),
+        "n": fzdask.FZCodec(abs=5),
+    }
+    raw = xr.open_zarr(target, decode_cf=False)
+    assert worst(raw.n.values, dataset.n.values) <= 5
+    assert worst(raw.t.values, dataset.t.values) <= 0.01
+    assert codecs("--pw-rel", "p=0.1") == {"p": fzdask.FZCodec(pw_rel=0.1, **p)}
+    assert codecs("--lossless", "--psnr", "t=60") == {
+        "t": fzdask.FZCodec(psnr=60, **t),
+        "p": fzdask.FZCodec(lossless=True, **p),
+    }
+
+
 def test_zarr_back_to_netcdf(run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset) -> None:
     run("compress", netcdf, tmp_path / "out.zarr", "--lossless")
     run("decompress", tmp_path / "out.zarr", tmp_path / "back.nc")

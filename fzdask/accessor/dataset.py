@@ -42,7 +42,7 @@ class DatasetAccessor:
 
     def encoding(
         self,
-        *,
+        *positional: Any,
         abs: float | Mapping[Hashable, float] | None = None,
         rel: float | Mapping[Hashable, float] | None = None,
         pw_rel: float | Mapping[Hashable, float] | None = None,
@@ -119,9 +119,11 @@ class DatasetAccessor:
         from fzdask.accessor.bounds import asked_bounds
         from fzdask.accessor.encoding import Options, encodings
         from fzdask.accessor.messages import check_keywords
+        from fzdask.codecs.config import refuse_positional
         from fzdask.errors import ConfigError
 
         who = "ds.fz.encoding"
+        refuse_positional(positional, who)
         check_keywords(unknown, (*_BOUNDS, *_OPTIONS), who)
         given = {"abs": abs, "rel": rel, "pw_rel": pw_rel, "psnr": psnr, "lossless": lossless}
         asked = asked_bounds(given, self._dataset.variables, who)
@@ -136,7 +138,7 @@ class DatasetAccessor:
     def to_zarr(
         self,
         store: Any = None,
-        *,
+        *positional: Any,
         abs: float | Mapping[Hashable, float] | None = None,
         rel: float | Mapping[Hashable, float] | None = None,
         pw_rel: float | Mapping[Hashable, float] | None = None,
@@ -191,7 +193,9 @@ class DatasetAccessor:
             variable does not preserve its fill value. And as :meth:`encoding`.
         """
         from fzdask.accessor.writing import write
+        from fzdask.codecs.config import refuse_positional
 
+        refuse_positional(positional, "ds.fz.to_zarr", "store, ")
         given = {"abs": abs, "rel": rel, "pw_rel": pw_rel, "psnr": psnr, "lossless": lossless}
         options = _options(preserve, pipeline, codebook)
         return write(self._dataset, store, given, options, encoding, to_zarr_kwargs)
@@ -239,7 +243,9 @@ class DataArrayAccessor:
     def __repr__(self) -> str:
         return "<fz accessor of an array: encoding(...), to_zarr(path, ...), report(other)>"
 
-    def encoding(self, **bounds_and_options: Any) -> dict[Hashable, dict[str, Any]]:
+    def encoding(
+        self, *positional: Any, **bounds_and_options: Any
+    ) -> dict[Hashable, dict[str, Any]]:
         """Encoding for ``da.to_zarr(encoding=...)``.
 
         Parameters
@@ -253,9 +259,9 @@ class DataArrayAccessor:
             As there.
         """
         dataset, name = self._as_dataset()
-        return DatasetAccessor(dataset).encoding(**_for_one(bounds_and_options, name))
+        return DatasetAccessor(dataset).encoding(*positional, **_for_one(bounds_and_options, name))
 
-    def to_zarr(self, store: Any = None, **kwargs: Any) -> Any:
+    def to_zarr(self, store: Any = None, *positional: Any, **kwargs: Any) -> Any:
         """``da.to_zarr(store, ...)`` within a bound.
 
         Parameters
@@ -270,7 +276,7 @@ class DataArrayAccessor:
             As there.
         """
         dataset, name = self._as_dataset()
-        return DatasetAccessor(dataset).to_zarr(store, **_for_one(kwargs, name))
+        return DatasetAccessor(dataset).to_zarr(store, *positional, **_for_one(kwargs, name))
 
     def report(self, other: Any, **open_kwargs: Any) -> Report:
         """What a stored copy keeps of this array and its coordinates.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_dataset",
     "chunk_shape",
+    "is_scaled",
     "load_npy",
     "open_raw",
     "preserving_fills",
@@ -89,6 +90,21 @@ def open_raw(path: Path) -> xr.Dataset:
         raise CommandError(f"{path}: cannot be read as {kind}: {reason}") from error
     _refuse_groups(path, kind)
     return uniform_chunks(dataset)
+
+
+def is_scaled(variable: xr.DataArray) -> bool:
+    """Whether readers of a raw variable make other numbers of the stored ones (CF-1.12, §8.1).
+
+    Some files scale every field by 1 and add 0: no, unless that rounds to the attributes' dtype.
+    """
+    from fzdask.accessor.fields import is_packed
+
+    def acts(key: str, value: Any) -> bool:
+        number = np.asarray(value)
+        neutral = np.array_equal(number, {"scale_factor": 1, "add_offset": 0}.get(key, np.nan))
+        return not (neutral and np.can_cast(variable.dtype, number.dtype))
+
+    return is_packed({k: v for k, v in variable.attrs.items() if acts(k, v)})
 
 
 def preserving_fills(options: dict[str, Any], variable: xr.DataArray) -> dict[str, Any]:

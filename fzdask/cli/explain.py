@@ -20,6 +20,7 @@ from fzdask.cli.options import (
     RelOption,
     VariableOption,
     codec_options,
+    note_wide_bound,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def explain(
     """Show what each stage of a pipeline does to a field: time, bytes, entropy, outliers.
 
     The field is read into memory as a whole; fill values named by its attributes are preserved, as
-    ``fzdask compress`` does. --timeline encodes it in chunks on all processors and
+    ``fzdask compress`` does. Packed numbers (those with a scale_factor or add_offset) are taken as
+    they are stored, and so is the bound. --timeline encodes it in chunks on all processors and
     draws what ran where and when.
     """
     options = codec_options(
@@ -59,6 +61,7 @@ def explain(
         preserve=preserve,
         pipeline=pipeline,
     )
+    note_wide_bound(options)
     kind = input_kind(source, (".npy", ".nc", ".zarr"))
     if timeline is not None:
         output_kind(timeline, (".svg", ".png", ".pdf"))
@@ -80,7 +83,7 @@ def _field(
 ) -> tuple[NDArray[Any], dict[str, Any]]:
     """The one field of a file, or the one that is named, and the options with its fill values."""
     from fzdask.accessor.fields import field_names
-    from fzdask.cli.datasets import load_npy, open_raw, preserving_fills
+    from fzdask.cli.datasets import is_scaled, load_npy, open_raw, preserving_fills
 
     if kind == ".npy":
         if variable is not None:
@@ -98,4 +101,11 @@ def _field(
     if variable not in dataset.variables:
         raise CommandError(f"{source}: no variable {variable!r}; it has {there}.")
     found = dataset[variable]
+    if is_scaled(found):
+        output().print(
+            f"Note: {variable} is packed (scale_factor, add_offset); bound and figures are in the "
+            "unit of the stored numbers, not of what they stand for.",
+            markup=False,
+            soft_wrap=True,
+        )
     return found.to_numpy(), preserving_fills(options, found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from fzdask.cli.console import CommandError
+from fzdask.cli.console import CommandError, output
 
 __all__ = [
     "AbsOption",
@@ -20,6 +21,7 @@ __all__ = [
     "RelOption",
     "VariableOption",
     "codec_options",
+    "note_wide_bound",
 ]
 
 AbsOption = Annotated[
@@ -58,8 +60,8 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an output th
 
 def codec_options(
     *,
-    abs_bound: float | None,
-    rel_bound: float | None,
+    abs_bound: float | None = None,
+    rel_bound: float | None = None,
     pw_rel_bound: float | None = None,
     psnr: float | None = None,
     lossless: bool = False,
@@ -96,3 +98,14 @@ def codec_options(
         options["preserve"] = tuple(preserve)
     options["pipeline"] = pipeline
     return options
+
+
+def note_wide_bound(options: dict[str, Any]) -> None:
+    """Say so where a relative bound allows errors of the whole range, which is legal."""
+    if 1 <= options.get("rel", 0.0) < math.inf:
+        output().print(
+            f"Note: --rel {options['rel']:g} allows errors as large as the range of the values; "
+            "--rel 0.01 is one percent of it.",
+            markup=False,
+            soft_wrap=True,
+        )

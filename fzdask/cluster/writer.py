@@ -29,6 +29,7 @@ from fzdask.insitu.fields import checked_encoding
 from fzdask.insitu.opening import open_catalog
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
+from fzdask.insitu.rules import check_count
 
 __all__ = ["ClusterWriter"]
 
@@ -105,10 +106,7 @@ class ClusterWriter:
         balance: bool = True,
         retries: int = RETRIES,
     ) -> None:
-        if max_outstanding < 1:
-            raise ConfigError(
-                f"ClusterWriter: max_outstanding={max_outstanding!r} must be at least 1"
-            )
+        check_count(max_outstanding, "ClusterWriter: max_outstanding")
         target = reachable(target)
         settings = checked_encoding(encoding or {})
         self._client = client

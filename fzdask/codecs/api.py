@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.codebooks import FITTED, Codebook
-from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.config import CodecConfig, refuse_positional
 from fzdask.codecs.decoding import Decoding
 from fzdask.codecs.info import StreamInfo, stream_info
 from fzdask.codecs.pipeline import Pipeline
@@ -54,7 +54,7 @@ PIECES, PIECE = 64, 1 << 12  # pieces of a large array that tell whether to, and
 LOGARITHM = "logarithm"  # the stage that resolves pw_rel
 
 
-def compress(array: Any, **config: Any) -> bytes:
+def compress(array: Any, *positional: Any, **config: Any) -> bytes:
     """Compress an array within an error bound into a self-contained stream.
 
     ``|x - x'| <= bound`` holds for every finite value, decided on the value that
@@ -92,6 +92,7 @@ def compress(array: Any, **config: Any) -> bytes:
     >>> bool(np.abs(fzdask.decompress(stream).astype("f8") - x).max() <= 1e-3)
     True
     """
+    refuse_positional(positional, "fzdask.compress", "array, ")
     asked = _config_of(config)
     if type(array) is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
         return bytes(_on_device().compress(array, asked))
@@ -305,14 +306,17 @@ def pipeline_of(config: CodecConfig, dtype: np.dtype[Any]) -> Pipeline:
 
 
 def _config_of(given: dict[str, Any]) -> CodecConfig:
+    preserve = given.get("preserve")
+    # (True,) equals (1,) and is an error: the cache tells types apart, but not within these.
+    kinds = map(type, preserve) if isinstance(preserve, tuple | frozenset) else ()
     try:
-        return _known_config(**given)
+        return _known_config(*kinds, **given)
     except TypeError:  # something that cannot be remembered, such as preserve=[...]
         return CodecConfig.from_mapping(given)
 
 
 @lru_cache(maxsize=256, typed=True)
-def _known_config(**given: Any) -> CodecConfig:
+def _known_config(*_kinds: type, **given: Any) -> CodecConfig:
     return CodecConfig.from_mapping(given)
 
 

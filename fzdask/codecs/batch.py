@@ -101,11 +101,13 @@ def encode_as_completed(
 
 
 def checked_in_flight(who: str, in_flight: int | None, workers: int) -> int:
-    """Most arrays in work at once, or a ConfigError."""
-    most = workers + 1 if in_flight is None else in_flight
-    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise ConfigError(f"{who}: in_flight={in_flight!r} must be a whole number from 1 on.")
-    return most
+    """Most arrays in work at once, or a ConfigError for it or for the workers."""
+    for name, value in (("workers", workers), ("in_flight", in_flight)):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{who}: {name}={value!r} must be a whole number from 1 on.")
+    return workers + 1 if in_flight is None else in_flight
 
 
 def _encode_as_completed(

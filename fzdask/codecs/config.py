@@ -11,7 +11,7 @@ from typing import Any
 
 from fzdask.errors import ConfigError
 
-__all__ = ["BOUND_NAMES", "CodecConfig"]
+__all__ = ["BOUND_NAMES", "CodecConfig", "refuse_positional"]
 
 MOST_PSNR = 3000.0  # dB; beyond it the bound leaves binary64
 
@@ -147,6 +147,16 @@ class CodecConfig:
             if value is not None:
                 return name, value
         return "lossless", 0.0
+
+
+def refuse_positional(given: tuple[Any, ...], who: str, before: str = "") -> None:
+    """Raise TypeError for a bound without a name; ``before`` is what does go by position."""
+    if given:
+        value = given[0] if isinstance(given[0], numbers.Real | Mapping) else 1e-3
+        raise TypeError(
+            f"{who} takes no {'further ' if before else ''}positional arguments, and a bound goes "
+            f"by its kind: {who}({before}abs={value!r}) or {who}({before}rel={value!r})"
+        )
 
 
 def _bound_value(name: str, value: Any) -> float:

@@ -88,6 +88,11 @@ def check_array(array: Any) -> NDArray[Any]:
             f"fzdask: {os.fspath(array)!r} is text and no array; load the file that it names "
             f"first: numpy.load({os.fspath(array)!r}). For text itself give numpy.array(...)."
         )
+    if hasattr(array, "data_vars"):
+        raise ConfigError(
+            "fzdask: an xarray.Dataset has many arrays in it; give one of them, as in ds['t'], or "
+            "write all of them within bounds with ds.fz.to_zarr."
+        )
     plain = np.asarray(array)
     if plain.dtype.hasobject:
         raise UnsupportedDtypeError(

@@ -10,7 +10,7 @@ import numpy as np
 from numcodecs.abc import Codec as NumcodecsCodec
 
 from fzdask.codecs.api import pipeline_of
-from fzdask.codecs.config import CodecConfig
+from fzdask.codecs.config import CodecConfig, refuse_positional
 from fzdask.errors import ConfigError
 
 __all__ = ["CodecJSON", "ConfiguredCodec"]
@@ -103,12 +103,7 @@ class ConfiguredCodec:
         codebook: str = "own",
         **unknown: Any,
     ) -> None:
-        if positional:
-            raise TypeError(
-                f"{type(self).__name__} takes no positional arguments, and a bound goes by its "
-                f"kind: {type(self).__name__}(abs={positional[0]!r}) or "
-                f"{type(self).__name__}(rel={positional[0]!r})"
-            )
+        refuse_positional(positional, type(self).__name__)
         given = dict(
             abs=abs, rel=rel, pw_rel=pw_rel, psnr=psnr, lossless=lossless, preserve=preserve,
             pipeline=pipeline, codebook=codebook, **unknown,

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numcodecs.abc import Codec as NumcodecsCodec
 from numpy.typing import NDArray
+from zarr.abc.codec import Codec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
@@ -237,6 +239,15 @@ def check_keys(name: str, encoding: Mapping[str, Any]) -> None:
                 f"InSituWriter: encoding of {name!r} has the unknown key {key!r}{hint} Known: "
                 f"{', '.join(known)}."
             )
+    for key in ("compressors", "filters", "serializer"):
+        given = encoding.get(key)
+        for codec in given if isinstance(given, list | tuple) else (given,):
+            if isinstance(codec, NumcodecsCodec) and not isinstance(codec, Codec):
+                raise ConfigError(
+                    f"InSituWriter: {key}={codec!r} of {name!r} is a codec of numcodecs, for Zarr "
+                    "v2; Zarr v3, which is written here, takes those of zarr.codecs, such as "
+                    "ZstdCodec, or codecs of one's own that inherit from zarr.abc.codec"
+                )
     for key in ("shape", "start"):
         if encoding.get(key) is not None:
             _whole_numbers(name, key, encoding[key])

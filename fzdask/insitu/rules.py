@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from fzdask.errors import ConfigError
 from fzdask.insitu.gate import Windows
 from fzdask.scheduling.planner import METHODS
 
-__all__ = ["Rules", "parse_bytes"]
+__all__ = ["Rules", "check_count", "check_seconds", "parse_bytes"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -65,6 +67,18 @@ class Rules:
             raise ConfigError(f"Rules: deadline={self.deadline!r} must be positive seconds")
         if not self.budget >= 0.0:
             raise ConfigError(f"Rules: budget={self.budget!r} must not be negative")
+
+
+def check_count(value: Any, who: str) -> None:
+    """Refuse what is no number of things from 1 on; `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ConfigError(f"{who}={value!r} must be a whole number, at least 1")
+
+
+def check_seconds(value: Any, who: str) -> None:
+    """Refuse what is no time to wait; `ConfigError`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) >= 0:
+        raise ConfigError(f"{who}={value!r} must be a number of seconds, not negative")
 
 
 def parse_bytes(size: int | str, who: str) -> int:

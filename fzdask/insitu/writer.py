@@ -26,7 +26,7 @@ from fzdask.insitu.opening import open_catalog
 from fzdask.insitu.ownership import Ownership
 from fzdask.insitu.publication import Publisher, StoredWrite
 from fzdask.insitu.ranks import Ranks
-from fzdask.insitu.rules import Rules
+from fzdask.insitu.rules import Rules, check_count, check_seconds
 from fzdask.insitu.statistics import WriteRow, as_dataset
 from fzdask.insitu.stores import Keys
 from fzdask.scheduling.model import Task
@@ -152,10 +152,8 @@ class InSituWriter:
         cpus: Mapping[str, Sequence[int]] | None = None,
         engine: Engine | None = None,
     ) -> None:
-        if max_outstanding < 1:
-            raise ConfigError(
-                f"InSituWriter: max_outstanding={max_outstanding!r} must be at least 1"
-            )
+        check_count(max_outstanding, "InSituWriter: max_outstanding")
+        check_seconds(timeout, "InSituWriter: timeout")
         if rules is not None and windows != "auto":
             raise ConfigError("InSituWriter: give windows= or rules=Rules(windows=...), not both")
         self._max_outstanding = max_outstanding

@@ -175,6 +175,15 @@ def test_what_cannot_be_is_an_error_that_says_so(ds, given, message):
         ds.fz.encoding(**given)
 
 
+def test_a_bound_without_its_kind_is_refused(ds, tmp_path):
+    for xarray_object in (ds, ds.t):
+        with pytest.raises(TypeError, match=r"by its kind: ds.fz.encoding\(abs=0.001\) or"):
+            xarray_object.fz.encoding(1e-3)
+        with pytest.raises(TypeError, match=r"by its kind: ds.fz.to_zarr\(store, abs=0.001\) or"):
+            xarray_object.fz.to_zarr(tmp_path / "a.zarr", 1e-3)
+    assert not (tmp_path / "a.zarr").exists()
+
+
 def test_of_arrays(ds, worst, tmp_path):
     assert ds.t.fz.encoding(abs=0.01) == {"t": {"compressors": FZCodec(abs=0.01)}}
     assert ds["count"].fz.encoding(abs=3)["count"]["compressors"] == FZCodec(abs=3)

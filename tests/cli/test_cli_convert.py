@@ -14,6 +14,7 @@ import zarr
 import fzdask
 
 Run = Callable[..., None]
+Refused = Callable[..., str]
 FILL = np.float32(-999)
 
 
@@ -120,14 +121,71 @@ def test_netcdf_to_zarr_bounds_the_fields_and_copies_the_rest(
     assert codec == fzdask.FZCodec(abs=0.01, preserve=(float(FILL),))
 
 
-def test_packed_integers_are_not_left_out_without_a_word(
+def test_packed_numbers_are_not_left_out_without_a_word(
     run: Run, tmp_path: Path, netcdf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("compress", netcdf, tmp_path / "out.zarr", "--abs", "0.01")
-    assert "packed integers stay lossless: packed." in capsys.readouterr().out
+    assert "packed numbers stay lossless: packed." in capsys.readouterr().out
     run("compress", netcdf, tmp_path / "exact.zarr", "--lossless")
     run("compress", netcdf, tmp_path / "t.zarr", "--abs", "0.01", "--variable", "t")
     assert "stay lossless" not in capsys.readouterr().out
+
+
+def test_a_bound_holds_for_what_readers_make_of_scaled_floats(
+    run: Run, refused: Refused, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(0).normal(size=(20, 30)).astype("f4")
+    attributes = {
+        "scaled": {"scale_factor": 100.0, "add_offset": 273.15},
+        "shifted": {"add_offset": np.float32(1000)},
+        "neutral": {"scale_factor": np.float32(1), "add_offset": np.float32(0)},
+    }
+    dataset = xr.Dataset({n: (("y", "x"), values, a) for n, a in attributes.items()})
+    dataset["rounding"] = dataset.neutral.astype("f8", keep_attrs=True)  # to float32, by a reader
+    source, target = tmp_path / "in.nc", tmp_path / "out.zarr"
+    dataset.to_netcdf(source)
+    run("compress", source, target, "--abs", "0.1")
+    assert "stay lossless: scaled, shifted, rounding." in capsys.readouterr().out
+    with xr.open_dataset(source) as before, xr.open_zarr(target) as after:
+        for name in dataset:
+            assert worst(after[name].values, before[name].values) <= 0.1
+        assert worst(after.neutral.values, before.neutral.values) > 0
+    command = ["compress", source, tmp_path / "o.zarr", "--abs", "0.1", "--variable"]
+    assert "packed numbers" in refused(*command, "scaled")
+    dataset[["scaled"]].to_netcdf(tmp_path / "alone.nc")
+    said = refused("compress", tmp_path / "alone.nc", tmp_path / "o.zarr", "--rel", "0.1")
+    assert "no floating-point field in it that is not packed" in said
+    run("compress", tmp_path / "alone.nc", tmp_path / "o.zarr", "--lossless")
+    codec = zarr.open_group(tmp_path / "o.zarr", mode="r")["scaled"].compressors[0]
+    assert codec.lossless
+
+
+def test_bounds_by_the_names_of_variables(
+    run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset
+) -> None:
+    dataset["n"] = ("lon", np.arange(30, dtype="i4") ** 3)
+    source, target = tmp_path / "named.nc", tmp_path / "o.zarr"
+    dataset.to_netcdf(source, engine="h5netcdf")
+
+    def codecs(*bounds: str) -> dict[str, fzdask.FZCodec]:
+        run("compress", source, target, "--force", *bounds)
+        found = {n: a.compressors[:1] for n, a in zarr.open_group(target, mode="r").arrays()}
+        return {n: c[0] for n, c in found.items() if c and isinstance(c[0], fzdask.FZCodec)}
+
+    t, p = {"preserve": (float(FILL),)}, {"preserve": (1e20,)}
+    assert codecs("--abs", "t=0.01", "--rel", "1e-3", "--abs", "n=5") == {
+        "t": fzdask.FZCodec(abs=0.01, **t),
+        "p": fzdask.FZCodec(rel=1e-3, **p),
+        "n": fzdask.FZCodec(abs=5),
+    }
+    raw = xr.open_zarr(target, decode_cf=False)
+    assert worst(raw.n.values, dataset.n.values) <= 5
+    assert worst(raw.t.values, dataset.t.values) <= 0.01
+    assert codecs("--pw-rel", "p=0.1") == {"p": fzdask.FZCodec(pw_rel=0.1, **p)}
+    assert codecs("--lossless", "--psnr", "t=60") == {
+        "t": fzdask.FZCodec(psnr=60, **t),
+        "p": fzdask.FZCodec(lossless=True, **p),
+    }
 
 
 def test_zarr_back_to_netcdf(run: Run, tmp_path: Path, netcdf: Path, dataset: xr.Dataset) -> None:

@@ -23,6 +23,23 @@ def test_the_one_field_of_a_dataset(run, netcdf, capsys):
     assert f"{6 * 20 * 30 * 4:,} to" in shown
 
 
+def test_the_unit_of_packed_numbers_is_said(run, netcdf, capsys):
+    run("explain", netcdf, "--abs", "1", "--variable", "packed")
+    assert "Note: packed is packed (scale_factor, add_offset); bound" in capsys.readouterr().out
+    run("explain", netcdf, "--abs", "1", "--variable", "t")
+    assert "Note" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("bound", "noted"), [("0.99", False), ("1", True), ("5", True)])
+def test_a_bound_as_large_as_the_range_is_legal_and_noted(
+    run, tmp_path, field, capsys, bound, noted
+):
+    run("explain", tmp_path / "field.npy", "--rel", bound)
+    run("compress", tmp_path / "field.npy", tmp_path / "field.fz", "--rel", bound)
+    said = f"Note: --rel {bound} allows errors as large as the range"
+    assert capsys.readouterr().out.count(said) == 2 * noted
+
+
 def test_fill_values_are_preserved_as_compress_does(run, tmp_path, capsys):
     """Without that a relative bound would be one of their size, and a field a handful of bytes."""
     xr = pytest.importorskip("xarray")

@@ -171,11 +171,41 @@ def test_arrays_of_objects(refused: Refused, tmp_path: Path) -> None:
 def test_variables(refused: Refused, run: Run, tmp_path: Path, netcdf: Path) -> None:
     command = ["compress", netcdf, tmp_path / "o.zarr", "--abs", "1", "--variable"]
     assert "it has t, p, packed" in refused(*command, "temperature")
-    assert "packed integers" in refused(*command, "packed")
+    assert "packed numbers" in refused(*command, "packed")
     assert "locates or describes" in refused(*command, "time")
     run("compress", netcdf, tmp_path / "o.zarr", "--abs", "1")
     said = refused("decompress", tmp_path / "o.zarr", tmp_path / "o.npy")
     assert "--variable" in said
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        (["--abs", "temp=1"], "'temp', which the dataset does not have; its variables are 't', "),
+        (["--abs", "=1"], "names ''"),
+        (["--abs", "1", "--rel", "packd=1"], "Did you mean 'packed'?"),
+        (["--abs", "t=1", "--rel", "t=1"], "variable 't': exactly one bound"),
+        (["--abs", "t=1", "--abs", "t=2"], "two values of --abs for variable 't'"),
+        (["--pw-rel", "0.1", "--pw-rel", "0.2"], "two values of --pw-rel for all variables"),
+        (["--abs", "t=much"], "--abs"),
+        (["--abs", "t=-1"], "abs=-1.0"),
+        (["--abs", "lat=1"], "variable 'lat' (float64)"),
+        (["--lossless", "--abs", "packed=1"], "variable 'packed' (int16)"),
+        (["--variable", "p", "--abs", "t=1"], "names 't'"),
+    ],
+)
+def test_bounds_by_name(
+    refused: Refused, tmp_path: Path, netcdf: Path, bounds: list[str], expected: str
+) -> None:
+    assert expected in refused("compress", netcdf, tmp_path / "o.zarr", *bounds)
+    assert not (tmp_path / "o.zarr").exists()
+
+
+def test_a_bound_by_name_is_for_files_with_names(
+    refused: Refused, tmp_path: Path, field: np.ndarray
+) -> None:
+    said = refused("compress", tmp_path / "field.npy", tmp_path / "o.fz", "--abs", "t=1")
+    assert "a .npy holds one array" in said
 
 
 def test_a_dataset_without_fields(refused: Refused, tmp_path: Path) -> None:

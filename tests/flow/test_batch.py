@@ -201,6 +201,9 @@ def test_an_error_while_reading_the_arrays_comes_through():
 def test_parameters_are_checked_at_once():
     with pytest.raises(ConfigError, match="in_flight=0"):
         encode_as_completed([], {"abs": 1}, in_flight=0)
+    for workers in ("2", 0, True, 2.0):
+        with pytest.raises(ConfigError, match=f"encode_many: workers={workers!r} must be a whole"):
+            encode_as_completed([], {"abs": 1}, workers=workers)
     with pytest.raises(ConfigError, match="exactly one bound"):
         encode_as_completed([], {})
     assert encode_many([], {"abs": 1.0}) == []

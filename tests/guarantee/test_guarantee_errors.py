@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import fzdask
 from fzdask import ConfigError, FormatError, FZCodec, Pipeline, UnsupportedDtypeError
@@ -127,6 +128,30 @@ def test_text_of_a_pipeline_reads_back(text):
     assert Pipeline.from_text(str(chain)) == chain
     assert hash(Pipeline.from_text(str(chain))) == hash(chain)
     assert FZCodec(abs=1, pipeline=chain) == FZCodec(abs=1, pipeline=str(chain))
+
+
+@pytest.mark.parametrize("among", [tuple, frozenset, list])
+def test_an_equal_configuration_before_does_not_make_a_wrong_one_right(among):
+    stream = fzdask.compress(X, abs=1e-3, preserve=among([1]))
+    for value in (True, np.True_):
+        with pytest.raises(ConfigError, match="preserve takes real numbers"):
+            fzdask.compress(X, abs=1e-3, preserve=among([value]))
+    assert fzdask.compress(X, abs=1e-3, preserve=among([1])) == stream
+
+
+def test_a_bound_without_its_kind_is_refused():
+    with pytest.raises(TypeError, match=r"by its kind: fzdask.compress\(array, abs=0.001\) or"):
+        fzdask.compress(X, 1e-3)
+    with pytest.raises(TypeError, match=r"fzdask.compress\(array, rel=0.001\)"):
+        fzdask.compress(X, X, abs=1)
+
+
+def test_a_dataset_is_refused_with_the_remedy():
+    dataset = xr.Dataset({"t": ("x", X.ravel())})
+    for call in (fzdask.compress, fzdask.tune):
+        with pytest.raises(ConfigError, match=r"ds\['t'\].*ds.fz.to_zarr"):
+            call(dataset, abs=1e-3)
+    assert fzdask.compress(dataset["t"], abs=1e-3) == fzdask.compress(X.ravel(), abs=1e-3)
 
 
 def test_masked_arrays_are_refused_with_the_remedy():

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 import zarr
 from engine_cases import stays, wait_until
+from numcodecs import Zstd
 from writer_cases import BOUND, assert_within, opened, smooth
 
 import fzdask
@@ -302,7 +303,10 @@ def test_idle_priority_needs_no_windows() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: InSituWriter({}, max_outstanding=0), "must be at least 1"),
+        (lambda: InSituWriter({}, max_outstanding=0), "at least 1"),
+        (lambda: InSituWriter({}, max_outstanding="2"), "max_outstanding='2' must be a whole"),  # type: ignore[arg-type]
+        (lambda: InSituWriter({}, timeout="x"), "timeout='x' must be a number of seconds"),  # type: ignore[arg-type]
+        (lambda: InSituWriter({}, timeout=float("nan")), "timeout=nan must be a number"),
         (lambda: InSituWriter({}, buffer="some"), "positive number of bytes"),
         (lambda: InSituWriter({}, mode="r"), "must be 'a'"),
         (lambda: InSituWriter({}, windows="sometimes"), "must be one of"),
@@ -313,6 +317,8 @@ def test_idle_priority_needs_no_windows() -> None:
         (lambda: InSituWriter({}, rank=2, size=2, run_id="s"), "below size=2"),
         (lambda: InSituWriter({}, size=2), "need run_id="),
         (lambda: InSituWriter({}, {"x": {"compressor": None}}), "did you mean 'compressors'"),
+        (lambda: InSituWriter({}, {"x": {"compressors": Zstd()}}), "zarr.codecs, such as ZstdC"),
+        (lambda: InSituWriter({}, {"x": {"filters": [Zstd()]}}), "filters=Zstd.*a codec of numco"),
         (lambda: InSituWriter({}, {"a/b": {}}), "cannot name a field"),
         (lambda: InSituWriter({}, {"x": {"shape": 64}}), "shape=64 of 'x' must be whole numbers"),
         (lambda: InSituWriter({}, {"x": {"attrs": "K"}}), "attrs='K' of 'x' must be a mapping"),

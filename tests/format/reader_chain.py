@@ -81,17 +81,16 @@ def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np
     if chain[-1].number == SMALLEST:
         header, chain = with_chain_kept(header, chain)
     native = header.dtype.newbyteorder("<")
-    bound = header.bound
     lossy = any(stage.number in LOSSY for stage in chain)
     form = Form(memory_shape, header.dtype)
     if lossy:
         require(
             native.kind in "iufc" and native.itemsize <= 8 * (1 + (native.kind == "c")), "dtype"
         )
-        form = Form(memory_shape, native, bound)
+        form = Form(memory_shape, native, header.element_bound)
         if native.kind == "c":
-            form = Form(
-                (*memory_shape, 2), np.dtype(f"<f{native.itemsize // 2}"), bound * 0.7071067
+            form = replace(
+                form, shape=(*memory_shape, 2), dtype=np.dtype(f"<f{native.itemsize // 2}")
             )
     count = form.size
     last = len(chain) - 1
@@ -202,7 +201,7 @@ FORMS |= {LOGARITHM: logarithm_form}
 
 
 def dequantize(data: np.ndarray, place: Place) -> np.ndarray:
-    values = reader.dequantize(data, place.form.dtype, place.form.bound, False)
+    values = reader.dequantize(data, place.form.dtype, place.form.bound)
     return with_outliers(values, place)
 
 
@@ -289,6 +288,8 @@ def undictionary(data: np.ndarray, place: Place) -> np.ndarray:
     for step in numbers[1:]:
         table.append(table[-1] + step + 1)
     need(data.size == 0 or 0 <= data.min() <= data.max() < len(table), "places beyond the table")
+    limits = np.iinfo(place.form.dtype)
+    need(limits.min <= table[0] and table[-1] <= limits.max, "values that the lattice cannot hold")
     return np.array(table, place.form.dtype)[data]
 
 

@@ -66,7 +66,7 @@ class Rans(ArrayStage):
 
     Symbols are those of ``huffman`` below 732 (zigzagged values below 512, then classes of a
     leading one and two bits with raw bits); 732 stands for a symbol without a frequency, which
-    follows in 10 raw bits, and after it that symbol's own raw bits.
+    follows in 10 raw bits (it is below 732), and after it that symbol's own raw bits.
 
     Main section: the 16-bit words of the groups, one group after the other; section
     ``group_sizes``: how many words each takes, in 4 bytes. A group begins with its state ``x`` in
@@ -204,8 +204,8 @@ class Rans(ArrayStage):
         slots = np.empty(firsts.size << bits, np.uint16)
         places = np.empty(firsts.size << rans.PLACE_BITS, np.uint32)
         rans.decoding_tables(freqs, bits, slots, places)
-        words = np.zeros(data.size // 2 + 1, np.uint16)  # one more, for what looks ahead
-        words[:-1] = data.view("<u2")
+        words = np.zeros(data.size // 2 + 2, np.uint16)  # two more, as decoding asks for
+        words[:-2] = data.view("<u2")
         out = np.empty(form.size, form.dtype)
         if firsts.size == 1:
             sound = rans.decode(words, starts, group, bits, slots, places, out)

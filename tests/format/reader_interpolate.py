@@ -128,7 +128,7 @@ def has_cells(bound: float, whole: bool, most: int) -> bool:
     """Whether a bound is one that values, or whole numbers, can be coded within."""
     if whole:
         return 0 <= bound <= most and bound == int(bound)
-    return 0 < bound and 2 * bound < math.inf
+    return bound > 0 and 2 * bound < math.inf
 
 
 def values_of(

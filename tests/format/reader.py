@@ -112,7 +112,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
     has_outliers = (first, 1) in header.sections
     if has_outliers:
         expected |= {(first, 1), (first, 2)}
-    given, bound = native, header.bound
+    given, bound = native, header.element_bound
     if first:
         logarithm = chain[0].parameters
         given, bound = read_logarithm(logarithm, native)
@@ -145,10 +145,9 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         lattice = unlorenzo(lattice, stored, stage.parameters[0])
 
     if levels:
-        factor = 0.7071067 if header.dtype.kind == "c" else 1.0
         try:
             values = reader_interpolate.values_of(
-                lattice, memory_shape, given, bound * factor, header.section(first, 3)
+                lattice, memory_shape, given, bound, header.section(first, 3)
             )
         except reader_interpolate.MisfitError as misfit:
             raise MalformedError(f"interpolate: {misfit}") from misfit
@@ -156,7 +155,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         if chain[first].number == INTERPOLATE:
             lattice = reader_interpolate.in_array_order(lattice, stored, innermost)
             lattice = unlorenzo(lattice, memory_shape, differenced)
-        values = dequantize(lattice, given, bound, header.dtype.kind == "c")
+        values = dequantize(lattice, given, bound)
     if has_outliers:
         put_outliers_back(values, header.section(first, 1), header.section(first, 2))
     if first:
@@ -391,10 +390,10 @@ def unlorenzo(lattice: np.ndarray, memory_shape: tuple[int, ...], given: int) ->
 # Section 2.3: quantize ------------------------------------------------------------------------
 
 
-def dequantize(lattice: np.ndarray, dtype: np.dtype, bound: float, is_complex: bool) -> np.ndarray:
+def dequantize(lattice: np.ndarray, dtype: np.dtype, bound: float) -> np.ndarray:
     """Return the values, of `dtype`, at the points of the lattice."""
     if dtype.kind == "f":
-        step = 2.0 * (bound * 0.7071067 if is_complex else bound)
+        step = 2.0 * bound
         require(0 < step < math.inf and 1 / step < math.inf, f"no lattice has the step {step}")
         with np.errstate(over="ignore", invalid="ignore"):
             values = lattice.astype(np.float64) * step

@@ -15,6 +15,7 @@ import reader
 import reader_codes
 import reader_context
 import reader_interpolate
+import reader_limits
 import reader_planes
 import reader_wavelet
 from reader_back_ends import bits_of, need
@@ -81,17 +82,16 @@ def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np
     if chain[-1].number == SMALLEST:
         header, chain = with_chain_kept(header, chain)
     native = header.dtype.newbyteorder("<")
-    bound = header.bound
     lossy = any(stage.number in LOSSY for stage in chain)
     form = Form(memory_shape, header.dtype)
     if lossy:
         require(
             native.kind in "iufc" and native.itemsize <= 8 * (1 + (native.kind == "c")), "dtype"
         )
-        form = Form(memory_shape, native, bound)
+        form = Form(memory_shape, native, header.element_bound)
         if native.kind == "c":
-            form = Form(
-                (*memory_shape, 2), np.dtype(f"<f{native.itemsize // 2}"), bound * 0.7071067
+            form = replace(
+                form, shape=(*memory_shape, 2), dtype=np.dtype(f"<f{native.itemsize // 2}")
             )
     count = form.size
     last = len(chain) - 1
@@ -103,7 +103,10 @@ def read_chain(header: Header, chain: list, memory_shape: tuple[int, ...]) -> np
         for index, stage in enumerate(chain):
             numbers = [k for i, k in header.sections if i == index and k]
             sides = {k: header.section(index, k) for k in numbers}
-            places.append(Place(stage.parameters, sides, form, header, index))
+            given = stage.parameters
+            fits = reader_limits.fits(stage.number, given, form.size, len(folded(form.shape)))
+            need(fits, f"parameters {given.hex()}")
+            places.append(Place(given, sides, form, header, index))
             form = FORMS.get(stage.number, lambda place: place.form)(places[-1])
         data = header.section(last, 0)
         if form.size >= 0:  # elements, not the bytes of a coder
@@ -202,7 +205,7 @@ FORMS |= {LOGARITHM: logarithm_form}
 
 
 def dequantize(data: np.ndarray, place: Place) -> np.ndarray:
-    values = reader.dequantize(data, place.form.dtype, place.form.bound, False)
+    values = reader.dequantize(data, place.form.dtype, place.form.bound)
     return with_outliers(values, place)
 
 
@@ -261,6 +264,7 @@ def untranspose(data: np.ndarray, place: Place) -> np.ndarray:
 def unconstant(data: np.ndarray, place: Place) -> np.ndarray:
     left_out = int.from_bytes(place.parameters[1:], "little")
     if not left_out:
+        need(not place.sides, "constant blocks where none are")
         return data
     block, size = 1 << place.parameters[0], place.form.size
     flags = bits_of(place.sides[1], (size - 1) // block)
@@ -283,12 +287,15 @@ def unconstant(data: np.ndarray, place: Place) -> np.ndarray:
 
 def undictionary(data: np.ndarray, place: Place) -> np.ndarray:
     if not place.parameters[0]:
+        need(not place.sides, "a dictionary that is not used")
         return data
     numbers = varints(place.sides[1])
     table = [numbers[0] >> 1 if numbers[0] % 2 == 0 else ~(numbers[0] >> 1)]
     for step in numbers[1:]:
         table.append(table[-1] + step + 1)
     need(data.size == 0 or 0 <= data.min() <= data.max() < len(table), "places beyond the table")
+    limits = np.iinfo(place.form.dtype)
+    need(limits.min <= table[0] and table[-1] <= limits.max, "values that the lattice cannot hold")
     return np.array(table, place.form.dtype)[data]
 
 
@@ -361,6 +368,7 @@ def untiles(data: np.ndarray, place: Place) -> np.ndarray:
     modes = place.sides[1]
     steps = np.frombuffer(place.sides.get(2, b""), data.dtype)
     need(len(modes) == len(tiles) and steps.size == sum(m >> 2 & 1 for m in modes), "tiles")
+    need(all(mode < 8 and mode % 4 < 3 for mode in modes), "a mode of tiles that there is not")
     means = iter(np.cumsum(steps, dtype=data.dtype))
     for tile, mode in zip(tiles, modes, strict=True):
         for axis in range(1, 4):

@@ -162,7 +162,6 @@ def unrans(
     parameters: bytes, data: bytes, sides: dict[int, bytes], shape: tuple[int, ...], itemsize: int
 ) -> np.ndarray:
     """The lattice from its groups of words."""
-    need(len(parameters) in (2, 5) and 12 <= parameters[1] <= 14, "parameters of rans")
     group, width = 1 << parameters[0], parameters[1]
     begins = 1 | int.from_bytes(parameters[2:], "little")
     class_of = [(begins & ((2 << level) - 1)).bit_count() - 1 for level in range(24)]
@@ -172,6 +171,7 @@ def unrans(
     count = int(np.prod(shape))
     sizes = np.frombuffer(sides[2], "<u4").tolist()
     need(len(sizes) == -(-count // group), "another number of groups")
+    need(count <= 8192 * (len(data) + 4 * len(sizes)), "bytes that cannot hold so many values")
     words = np.frombuffer(data, "<u2").tolist()
     long = [n for n in shape if n != 1]
     while len(long) > 4:

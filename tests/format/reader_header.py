@@ -104,10 +104,17 @@ class Header:
     fortran: bool
     shape: tuple[int, ...]
     bound: float  # the resolved bound
+    kind: int  # of bound
     stages: list[Stage]
     sections: dict[tuple[int, int], bytes] = field(default_factory=dict)  # still encoded
     undo: dict[tuple[int, int], list[tuple[int, int]]] = field(default_factory=dict)
     codebook: bytes = b""  # not of the stream: the one it may name
+
+    @property
+    def element_bound(self) -> float:
+        """The bound of the numbers that the chain takes: of components, for complex ones."""
+        parts = self.dtype.kind == "c" and self.kind != POINTWISE
+        return self.bound * 0.7071067 if parts else self.bound
 
     def section(self, stage: int, number: int) -> bytes:
         """Return the bytes of a section with its back ends undone."""
@@ -178,9 +185,9 @@ def read_header(stream: bytes) -> Header:
     shape = read_shape(fields)
     room = math.prod(length for length in (*shape, dtype.itemsize) if length)
     require(room < 2**63, "an array that no memory holds")
-    bound = read_bound(fields)
+    kind, bound = read_bound(fields)
     stages = read_stages(fields)
-    header = Header(dtype, fortran, shape, bound, stages)
+    header = Header(dtype, fortran, shape, bound, kind, stages)
 
     back_ends = [stage.number for stage in stages if stage.number in BACK_ENDS]
     entries = []
@@ -233,13 +240,13 @@ def read_shape(fields: Bytes) -> tuple[int, ...]:
     return tuple(fields.varint() if is_long >> k & 1 else 1 for k in range(axes))
 
 
-def read_bound(fields: Bytes) -> float:
-    """Section 1.3: the resolved bound."""
+def read_bound(fields: Bytes) -> tuple[int, float]:
+    """Section 1.3: the kind of bound, and the resolved bound."""
     kind = fields.byte()
     require(kind <= PSNR, f"no bound has the kind {kind}")
     if kind in (RELATIVE, PSNR):
         fields.float64()  # what was asked for: nothing is decoded with it
-    return fields.float64() if kind else 0.0
+    return kind, fields.float64() if kind else 0.0
 
 
 def read_stages(fields: Bytes) -> list[Stage]:

@@ -124,6 +124,13 @@ def shares(level: Level, odd: tuple[int, ...]) -> list[tuple[int, float]]:
     return [(d, w / total) for d, w in zip(odd, weights, strict=True) if w]
 
 
+def has_cells(bound: float, whole: bool, most: int) -> bool:
+    """Whether a bound is one that values, or whole numbers, can be coded within."""
+    if whole:
+        return 0 <= bound <= most and bound == int(bound)
+    return bound > 0 and 2 * bound < math.inf
+
+
 def values_of(
     codes: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, bound: float, packed: bytes
 ) -> np.ndarray:
@@ -131,6 +138,8 @@ def values_of(
     grid, before, moved = grid_of(shape)
     levels = read_levels(packed, grid)
     whole = dtype.kind in "iu"
+    if not has_cells(bound, whole, 2**53 - 1):
+        raise MisfitError("a bound without cells")
     limit = 2.0**52 if whole else float(np.finfo(dtype).max)
     y = np.zeros(grid, np.float64 if whole else dtype)
     upcoming = iter(codes.tolist())
@@ -141,7 +150,8 @@ def values_of(
         cell = 2.0 * bound * (sixteenths / 16)
         if whole:
             cell = float(2 * (int(bound) * sixteenths // 16) + 1)
-        y[place] = p + next(upcoming) * cell
+        with np.errstate(all="ignore"):  # an overflow gives an infinity
+            y[place] = p + next(upcoming) * cell
 
     coarsest = [1, 1, 1, 1]
     for level in levels:
@@ -151,15 +161,14 @@ def values_of(
     for place in itertools.product(*(range(0, grid[d], coarsest[d]) for d in range(4))):
         put(place, p, levels[-1].sixteenths if levels else 16)
         p = float(y[place])
-    with np.errstate(all="ignore"):
-        for level in reversed(levels):
-            for odd in level.classes():
-                ranges = []
-                for d in range(4):
-                    step = level.apart[d] * (2 if d in level.halved else 1)
-                    ranges.append(range(level.apart[d] if d in odd else 0, grid[d], step))
-                for place in itertools.product(*ranges):
-                    put(place, predicted(y, level, shares(level, odd), place), level.sixteenths)
+    for level in reversed(levels):
+        for odd in level.classes():
+            ranges = []
+            for d in range(4):
+                step = level.apart[d] * (2 if d in level.halved else 1)
+                ranges.append(range(level.apart[d] if d in odd else 0, grid[d], step))
+            for place in itertools.product(*ranges):
+                put(place, predicted(y, level, shares(level, odd), place), level.sixteenths)
     if moved >= 0:
         rest = [n for axis, n in enumerate(before) if axis != moved]
         y = np.moveaxis(y.reshape(*rest, before[moved]), -1, moved)

@@ -27,12 +27,12 @@ def unpack(
     block, outlier = 16 << (flags & 3), bool(flags & 4)
     units = -(-count // (4 * block))
     bits = np.unpackbits(np.frombuffer(sides[1], np.uint8), bitorder="little")
-    heads = list(np.frombuffer(sides[2], "<u2"))
     stored = int(bits.sum())
     if bits.size != -(-units // 8) * 8 or bits[units:].any():
         raise Misfit("another number of units")
     if len(sides[2]) != 2 * stored * (1 + outlier):
         raise Misfit("another number of width classes")
+    heads = list(np.frombuffer(sides[2], "<u2"))
     codes = np.zeros(units * 4 * block, f"<u{itemsize}")
     firsts = sides.get(3, b"")
     at = first_at = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from reader_interpolate import has_cells
 
 K = 1.149604398860241
 R = 1 / K
@@ -69,6 +70,8 @@ def values_of(
         grid[:2] = [grid[0] * grid[1]]
     grid = [1] * (4 - len(grid)) + grid
     levels = [parameters[2 + axis // 2] >> 4 * (axis % 2) & 15 for axis in range(4)]
+    if not has_cells(bound, dtype.kind in "iu", 2**53):
+        return None
     y = codes.astype(np.float64).reshape(grid)
     for box, axis in reversed(turns(grid, levels, parameters[4])):
         if box[axis] < 2:

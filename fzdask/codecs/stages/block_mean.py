@@ -32,11 +32,11 @@ class BlockMean(ArrayStage):
     Stream
     ------
     Parameters, 3 bytes: log2 of a block's length along the last three axes of the folded shape
-    (that of ``lorenzo``; with 1 in front until it has four axes). Blocks begin at multiples of
-    these lengths and are shorter at the ends; along the first of the four axes they are 1 long.
-    The main output has the shape of the lattice: each value less its block's mean. Side section 1
-    ``means``: for each block, in C order of the blocks, its mean less that of the block before it
-    (0 at first), as an integer of the lattice's width; sums and differences wrap around.
+    (that of ``lorenzo``; with 1 in front until it has four axes), together at most 12. Blocks begin
+    at multiples of these lengths and are shorter at the ends; along the first of the four axes they
+    are 1 long. The main output has the shape of the lattice: each value less its block's mean. Side
+    section 1 ``means``: for each block, in C order of the blocks, its mean less that of the block
+    before it (0 at first), as an integer of the lattice's width; sums and differences wrap around.
 
     Source: the mean prediction of SZx (Yu et al. 2022) and of block floating point; means of
     tiles in FSZ (2025).

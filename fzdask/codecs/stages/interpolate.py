@@ -112,7 +112,8 @@ class Interpolate(ArrayStage):
     without contraction, ``s`` being decoded values, with those of outliers as their codes say.
     For integers ``p`` is rounded to the nearest (ties to even), and values are clipped to the
     dtype at the end. A ``p`` that is not at most the greatest finite number of the dtype in
-    magnitude (2**52 for integers) is taken as 0.
+    magnitude (2**52 for integers) is taken as 0. The bound is above 0, and twice it is finite;
+    for integers it is a whole number from 0, below 2**53.
 
     Sources: Zhao et al. 2021, "Optimizing error-bounded lossy compression for scientific data by
     dynamic spline interpolation" (SZ3); Liu et al. 2022, "Dynamic quality metric oriented error

@@ -53,8 +53,8 @@ class Logarithm(ArrayStage):
     Flags, from bit 0: smooth; all values are negative; signs are in a section; all values are
     zero; zeros are in a section; logarithms have 8 bytes instead of 4; signs are coded; zeros are
     coded. The main output has an integer t for each value, the logarithm in units of 2^-S
-    octaves, moved by the stages behind by at most ``bound``. With ``e = floor(t / 2^S) + b`` and
-    ``f = t mod 2^S``, the mantissa m is
+    octaves, moved by the stages behind by at most ``bound``, which is the bound of these stages.
+    With ``e = floor(t / 2^S) + b`` and ``f = t mod 2^S``, the mantissa m is
 
     - not smooth (S = M): ``f``;
     - smooth (10 <= S <= 30): with ``E[k] = floor(2^52 2^(k / 1024))``,

@@ -36,8 +36,9 @@ class LorenzoTiles(ArrayStage):
     Stream
     ------
     Parameters, 3 bytes: log2 of a tile's length along the last three axes of the folded shape
-    (that of ``lorenzo``; with 1 in front until it has four axes). Tiles begin at multiples of
-    these lengths and are shorter at the ends; the first of the four axes has tiles of length 1.
+    (that of ``lorenzo``; with 1 in front until it has four axes), together at most 12. Tiles
+    begin at multiples of these lengths and are shorter at the ends; the first of the four axes has
+    tiles of length 1.
     Side sections: 1 ``modes``, a byte for each tile in C order of the tiles: bits 0-1 the order,
     0 to 2, bit 2 set if the mean was taken off; 2 ``means``, for each tile with a mean, its mean
     less that of the tile with a mean before it (0 at first), as an integer of the lattice's width.

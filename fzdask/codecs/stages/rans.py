@@ -51,9 +51,10 @@ class Rans(ArrayStage):
 
     Stream
     ------
-    Parameters: the exponent of the group's length; the bits ``b`` of a table, 12 to 14; with
-    contexts 3 more bytes, little-endian, in which bit ``l`` tells that level ``l`` begins a class
-    of its own (bit 0 is clear: level 0 does).
+    Parameters: the exponent of the group's length, 8 to 22 and above 8 no greater than one group
+    of all values needs; the bits ``b`` of a table, 12 to 14; with contexts 3 more bytes,
+    little-endian, in which bit ``l`` tells that level ``l`` begins a class of its own (bit 0 is
+    clear: level 0 does).
 
     Section ``tables``: the frequencies of each class in turn, of together ``2**b``, most
     significant bit first. 10 bits: the symbol ``m`` that gets what the others leave. 10 bits: how
@@ -66,13 +67,14 @@ class Rans(ArrayStage):
 
     Symbols are those of ``huffman`` below 732 (zigzagged values below 512, then classes of a
     leading one and two bits with raw bits); 732 stands for a symbol without a frequency, which
-    follows in 10 raw bits, and after it that symbol's own raw bits.
+    follows in 10 raw bits (it is below 732), and after it that symbol's own raw bits.
 
     Main section: the 16-bit words of the groups, one group after the other; section
-    ``group_sizes``: how many words each takes, in 4 bytes. A group begins with its state ``x`` in
-    two words, the lower first. To decode a symbol: ``slot = x mod 2**b`` lies in the slots of a
-    symbol of frequency ``f`` whose first slot is ``c`` (slots in the order of symbols); ``x``
-    becomes ``f * (x >> b) + slot - c`` and, if that is below 2**15, is shifted up by 16 bits
+    ``group_sizes``: how many words each takes, in 4 bytes. A byte of these two stands for at most
+    8192 values. A group begins with its state ``x`` in two words, the lower first. To decode a
+    symbol: ``slot = x mod 2**b`` lies in the slots of a symbol of frequency ``f`` whose first
+    slot is ``c`` (slots in the order of symbols); ``x`` becomes
+    ``f * (x >> b) + slot - c`` and, if that is below 2**15, is shifted up by 16 bits
     filled with the next word. ``k`` raw bits, in parts of 15 of which the shorter comes first and
     is the highest, are ``x mod 2**k``; ``x`` is shifted down by them and filled up alike. At the
     end of a group all words are used and ``x`` is 2**15.
@@ -204,8 +206,8 @@ class Rans(ArrayStage):
         slots = np.empty(firsts.size << bits, np.uint16)
         places = np.empty(firsts.size << rans.PLACE_BITS, np.uint32)
         rans.decoding_tables(freqs, bits, slots, places)
-        words = np.zeros(data.size // 2 + 1, np.uint16)  # one more, for what looks ahead
-        words[:-1] = data.view("<u2")
+        words = np.zeros(data.size // 2 + 2, np.uint16)  # two more, as decoding asks for
+        words[:-2] = data.view("<u2")
         out = np.empty(form.size, form.dtype)
         if firsts.size == 1:
             sound = rans.decode(words, starts, group, bits, slots, places, out)

@@ -88,7 +88,8 @@ class Wavelet(ArrayStage):
     the distance to the place corrected last (at first place 0), plus one if 2 B is to be
     subtracted from ``y``, not added, in turn. Then ``x'`` is ``y`` as the dtype; for integers
     ``floor(y + 1/2)``, clipped to the dtype and to 2**52 either way. At last outliers are put
-    back.
+    back. The bound is above 0, and twice it is finite; for integers it is a whole number from 0
+    to 2**53.
 
     Sources: Li, Lindstrom and Clyne 2023, "Lossy scientific data compression with SPERR" (wavelets
     with outlier correction); Daubechies and Sweldens 1998, "Factoring wavelet transforms into

@@ -42,4 +42,8 @@ def fixtures() -> dict[str, Case]:
             np.asfortranarray(rain((20, 23), "f8") - 1j * rain((20, 23), "f8").T.reshape(20, 23)),
             {"pw_rel": 0.05, "pipeline": "quantize | lorenzo"},
         ),
+        "logarithm-complex-interpolate": (  # the bound of logarithms is that of no component
+            ((field((20, 23), "f8") + 1000) * (2 - 1j)).astype("c8"),
+            {"pw_rel": 0.01, "pipeline": "interpolate(predictor=interpolation) | huffman | zstd"},
+        ),
     }

@@ -148,7 +148,7 @@ def decoding_tables(lengths):
             used += 1
             kraft += np.int64(1) << (MAX_LENGTH - length)
     full = np.int64(1) << MAX_LENGTH
-    if kraft > full or used == 0 or (used > 1 and kraft < full):
+    if kraft != (full if used > 1 else full >> 1):  # a single code has one bit
         return np.zeros(0, np.uint16), np.zeros(0, np.int64)
     slow = np.zeros(SLOW_ORDER + used, np.int64)
     following = np.zeros(MAX_LENGTH + 2, np.int64)

@@ -172,7 +172,7 @@ def _refill(x, words, p):
     """A state that is at least ``LOWEST`` again, and the next word's place."""
     more = (x << np.uint64(WORD_BITS)) | np.uint64(words[p])  # read in any case: no branch
     short = x < np.uint64(LOWEST)
-    p = min(p + np.uint64(short), np.uint64(words.size - 1))  # damaged groups could run past it
+    p = min(p + np.uint64(short), np.uint64(words.size - 1))  # where no group ends
     return more if short else x, p
 
 
@@ -194,8 +194,10 @@ def _raw(s, x, words, p):
     if s == np.uint64(RARE):
         s = x & np.uint64((1 << RARE_BITS) - 1)
         x, p = _refill(x >> np.uint64(RARE_BITS), words, p)
-        if s < np.uint64(DIRECT) or s >= np.uint64(RARE):  # the latter only if damaged
+        if s < np.uint64(DIRECT):
             return s, x, p
+        if s >= np.uint64(RARE):  # only if damaged
+            return s, x, np.uint64(words.size - 1)
     width = extra_bits(np.int64(s))
     raw = np.uint64(0)
     part = width % RAW_BITS  # the highest bits were put in last
@@ -234,7 +236,8 @@ def decode(words, firsts, group, bits, slots, places, out):
     """Decode every group; False where one is damaged.
 
     ``firsts`` is the first word of each group, then the number of words; each group has at least
-    two, and ``words`` is one longer.
+    two, and ``words`` is two longer: one for what looks ahead, one for a group that ran past its
+    end to stop at.
     """
     direct, none = np.uint64(DIRECT), np.uint64(0)
     groups = firsts.size - 1

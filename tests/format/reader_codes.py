@@ -64,13 +64,14 @@ def ungolomb(
     ks, sizes = sides[1], np.frombuffer(sides[2], "<u2")
     need(len(ks) == len(sizes) == -(-count // block), "another number of blocks")
     for k, size in zip(ks, sizes.tolist(), strict=True):
+        need(k < 8 * itemsize, "more low bits than a code has")
         bits = Bits(data[at : at + size])
         at += size
         for _ in range(min(block, count - len(codes))):
             quotient = bits.ones(24)
-            codes.append(
-                bits.number(8 * itemsize) if quotient == 24 else quotient << k | bits.number(k)
-            )
+            code = bits.number(8 * itemsize) if quotient == 24 else quotient << k | bits.number(k)
+            codes.append(code % (1 << 8 * itemsize))
+        need(len(bits.bits) - bits.at < 8, "bytes left over in a block")
     need(at == len(data), "blocks left over")
     return np.array(codes, f"<u{itemsize}")
 

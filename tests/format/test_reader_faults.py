@@ -164,3 +164,24 @@ def test_the_last_rans_group_does_not_go_on_with_zeros(symbol):
     for count in range(1, 40):
         table = f"{symbol:010b}" + "0" * 10 + "1111"
         refused(rans(count, table, (1 << 15).to_bytes(4, "little")))
+
+
+def golomb(k: int, bits: str) -> bytes:
+    """A stream of one code of 32 bits, with so many low bits."""
+    parts = zeros("zigzag | golomb_rice(block=256)", 1)
+    raw = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    sections = {0: raw, 1: bytes([k]), 2: len(raw).to_bytes(2, "little")}
+    for number, section in sections.items():
+        parts = parts.with_raw(parts.index(2, number), section)
+    return parts.join()
+
+
+def test_golomb_codes_that_there_are_not():
+    read_alike(golomb(3, "10" + "101"))
+    read_alike(golomb(31, "0" + "1" * 31))
+    read_alike(golomb(31, "110" + "0" * 30 + "1"))  # two times 2**31, which 32 bits do not keep
+    read_alike(golomb(3, "10" + "101" + "111"))  # bits left over
+    refused(golomb(32, "0" + "1" * 32))
+    refused(golomb(255, "0" + "1" * 255))
+    refused(golomb(3, "10" + "101" + "0" * 11))
+    refused(golomb(31, "10" + "101"))

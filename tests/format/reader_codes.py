@@ -86,6 +86,7 @@ def read_tables(bits: Bits, width: int, classes: int) -> list[list[tuple[int, in
 
 def read_frequencies(bits: Bits, width: int) -> dict[int, int]:
     rest, covered = bits.number(10), bits.number(10)
+    need(rest <= RARE and covered <= RARE and covered != rest + 1, "symbols that there are not")
     found: dict[int, int] = {}
     before, symbol = width - 2, 0
     places = [s for s in range(covered) if s != rest]
@@ -115,8 +116,8 @@ def read_frequencies(bits: Bits, width: int) -> dict[int, int]:
 
 
 def skip(places: list[int], k: int, run: int) -> int:
-    """The place after a run of unused symbols, which ends before the rare one."""
-    need(k + run <= len(places) - (places[-1] == RARE), "a run of symbols that is too long")
+    """The place after a run of unused symbols, where a used one is; not the rare one."""
+    need(k + run < len(places) - (places[-1] == RARE), "a run of symbols that is too long")
     return k + run
 
 

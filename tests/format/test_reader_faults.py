@@ -214,3 +214,11 @@ def test_several_lorenzo_stages_are_undone_from_the_last_to_the_first(stages, bo
     read_alike(parts.join())
     y = fzdask.decompress(parts.join())
     assert (np.abs(x - y) <= (1e-2 if bound == "abs" else 1e-2 * np.abs(x))).all()
+
+
+@pytest.mark.parametrize("change", [-2, -1, 1, 2])
+def test_planes_of_more_or_fewer_elements_than_there_are(change):
+    x = field((500,), "f2")
+    parts = parts_of(x, lossless=True, pipeline="constant | shuffle | zstd")
+    raw = parts.raw[parts.index(1, 0)]
+    refused(parts.with_raw(parts.index(1, 0), (raw + bytes(2))[: len(raw) + change]).join())

@@ -141,7 +141,7 @@ def read_quantized(header: Header, chain: list[Stage], memory_shape: tuple[int, 
         data = header.section(last, 0)
         require(len(data) == count * lattice_type.itemsize, "the lattice is of another length")
         lattice = np.frombuffer(data, lattice_type)
-    for stage in chain[first + 1 :]:
+    for stage in reversed(chain[first + 1 :]):  # one of order 2 cannot change places with others
         lattice = unlorenzo(lattice, stored, stage.parameters[0])
 
     if levels:

@@ -401,6 +401,7 @@ def unbitshuffle(data: bytes, place: Place) -> np.ndarray:
 
 
 def unshuffle(data: bytes, place: Place) -> np.ndarray:
+    need(len(data) == place.form.size * place.form.dtype.itemsize, "planes of another length")
     planes = np.frombuffer(data, np.uint8).reshape(place.form.dtype.itemsize, -1)
     return np.frombuffer(np.ascontiguousarray(planes.T).tobytes(), place.form.dtype)
 

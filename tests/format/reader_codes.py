@@ -64,13 +64,14 @@ def ungolomb(
     ks, sizes = sides[1], np.frombuffer(sides[2], "<u2")
     need(len(ks) == len(sizes) == -(-count // block), "another number of blocks")
     for k, size in zip(ks, sizes.tolist(), strict=True):
+        need(k < 8 * itemsize, "more low bits than a code has")
         bits = Bits(data[at : at + size])
         at += size
         for _ in range(min(block, count - len(codes))):
             quotient = bits.ones(24)
-            codes.append(
-                bits.number(8 * itemsize) if quotient == 24 else quotient << k | bits.number(k)
-            )
+            code = bits.number(8 * itemsize) if quotient == 24 else quotient << k | bits.number(k)
+            codes.append(code % (1 << 8 * itemsize))
+        need(len(bits.bits) - bits.at < 8, "bytes left over in a block")
     need(at == len(data), "blocks left over")
     return np.array(codes, f"<u{itemsize}")
 
@@ -85,6 +86,7 @@ def read_tables(bits: Bits, width: int, classes: int) -> list[list[tuple[int, in
 
 def read_frequencies(bits: Bits, width: int) -> dict[int, int]:
     rest, covered = bits.number(10), bits.number(10)
+    need(rest <= RARE and covered <= RARE and covered != rest + 1, "symbols that there are not")
     found: dict[int, int] = {}
     before, symbol = width - 2, 0
     places = [s for s in range(covered) if s != rest]
@@ -114,8 +116,8 @@ def read_frequencies(bits: Bits, width: int) -> dict[int, int]:
 
 
 def skip(places: list[int], k: int, run: int) -> int:
-    """The place after a run of unused symbols, which ends before the rare one."""
-    need(k + run <= len(places) - (places[-1] == RARE), "a run of symbols that is too long")
+    """The place after a run of unused symbols, where a used one is; not the rare one."""
+    need(k + run < len(places) - (places[-1] == RARE), "a run of symbols that is too long")
     return k + run
 
 

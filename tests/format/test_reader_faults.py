@@ -17,7 +17,7 @@ import fzdask
 from fzdask.errors import FormatError
 from fzdask.format import varint
 
-INTERPOLATE = 6
+LORENZO, INTERPOLATE = 2, 6
 
 
 def refused(stream: bytes) -> None:
@@ -164,3 +164,61 @@ def test_the_last_rans_group_does_not_go_on_with_zeros(symbol):
     for count in range(1, 40):
         table = f"{symbol:010b}" + "0" * 10 + "1111"
         refused(rans(count, table, (1 << 15).to_bytes(4, "little")))
+
+
+@pytest.mark.parametrize("most", [0, 5, 731, 732, 733, 1023])
+def test_rans_tables_cover_symbols_up_to_the_last_used_one(most):
+    """Tables of one used symbol, whose values take no word if it needs no raw bits."""
+    words = (1 << 15).to_bytes(4, "little")
+    (read_alike if most < 512 else refused)(rans(9, f"{most:010b}" + "0" * 10 + "1111", words))
+    refused(rans(9, f"{most:010b}{most + 1 & 1023:010b}" + "1111" * 9, words))
+    refused(rans(9, f"{0:010b}{3:010b}" + "1111" + "0001" + "0" + "1111", words))
+
+
+def golomb(k: int, bits: str) -> bytes:
+    """A stream of one code of 32 bits, with so many low bits."""
+    parts = zeros("zigzag | golomb_rice(block=256)", 1)
+    raw = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    sections = {0: raw, 1: bytes([k]), 2: len(raw).to_bytes(2, "little")}
+    for number, section in sections.items():
+        parts = parts.with_raw(parts.index(2, number), section)
+    return parts.join()
+
+
+def test_golomb_codes_that_there_are_not():
+    read_alike(golomb(3, "10" + "101"))
+    read_alike(golomb(31, "0" + "1" * 31))
+    read_alike(golomb(31, "110" + "0" * 30 + "1"))  # two times 2**31, which 32 bits do not keep
+    read_alike(golomb(3, "10" + "101" + "111"))  # bits left over
+    refused(golomb(32, "0" + "1" * 32))
+    refused(golomb(255, "0" + "1" * 255))
+    refused(golomb(3, "10" + "101" + "0" * 11))
+    refused(golomb(31, "10" + "101"))
+
+
+@pytest.mark.parametrize("bound", ["abs", "pw_rel"])
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "lorenzo(axes=all) | lorenzo(axes=all, order=2)",
+        "lorenzo(axes=all, order=2) | lorenzo(axes=all)",
+        "lorenzo(axes=(1,), order=2) | lorenzo(axes=all)",
+    ],
+)
+def test_several_lorenzo_stages_are_undone_from_the_last_to_the_first(stages, bound):
+    """Where orders differ they do not commute."""
+    x = field((20, 23), "f8") + 1000
+    parts = parts_of(x, **{bound: 1e-2}, pipeline=f"quantize | {stages} | huffman")
+    orders = {stage.params for stage in parts.header.stages if stage.code == LORENZO}
+    assert len(orders) == 2
+    read_alike(parts.join())
+    y = fzdask.decompress(parts.join())
+    assert (np.abs(x - y) <= (1e-2 if bound == "abs" else 1e-2 * np.abs(x))).all()
+
+
+@pytest.mark.parametrize("change", [-2, -1, 1, 2])
+def test_planes_of_more_or_fewer_elements_than_there_are(change):
+    x = field((500,), "f2")
+    parts = parts_of(x, lossless=True, pipeline="constant | shuffle | zstd")
+    raw = parts.raw[parts.index(1, 0)]
+    refused(parts.with_raw(parts.index(1, 0), (raw + bytes(2))[: len(raw) + change]).join())

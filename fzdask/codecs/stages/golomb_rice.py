@@ -33,11 +33,12 @@ class GolombRice(ArrayStage):
     ------
     Parameters: 1 byte, the exponent of the block's length.
 
-    Section ``parameters``: ``k`` of each block, a byte. Section ``block_sizes``: bytes of each
-    block, in 2 bytes. Main section: the blocks one after the other, each from the most
-    significant bit of its first byte on, the bits left over in its last byte zero. A value is
-    ``value >> k`` ones (fewer than 24), a zero and the low ``k`` bits, most significant first; or
-    24 ones and all its 32 or 64 bits.
+    Section ``parameters``: ``k`` of each block, a byte; it is below the width of a code, 32 or 64
+    bits. Section ``block_sizes``: bytes of each block, in 2 bytes. Main section: the blocks one
+    after the other, each from the most significant bit of its first byte on; the bits left over in
+    its last byte, fewer than 8, are written as 0 and mean nothing. A value is ``value >> k`` ones
+    (fewer than 24), a zero and the low ``k`` bits, most significant first; or 24 ones and all its
+    bits. Of a sum beyond the width the low bits are the value.
 
     Sources
     -------

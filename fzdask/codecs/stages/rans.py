@@ -58,12 +58,13 @@ class Rans(ArrayStage):
 
     Section ``tables``: the frequencies of each class in turn, of together ``2**b``, most
     significant bit first. 10 bits: the symbol ``m`` that gets what the others leave. 10 bits: how
-    many symbols, ``n``, the following covers. For each symbol below ``n`` but ``m``, with ``g`` its
-    frequency minus one: ``0`` if ``g`` has as many bits as that of the last coded symbol (at
-    first ``b - 2``), ``10`` for one less, ``110`` for one more, ``1110`` and that number in 4
-    bits; then those of the next 3 bits of ``g`` below its leading one that it has, the rest of
-    ``g`` being 0. Or ``1111``, 4 bits ``e`` and ``e`` bits: a run of ``2**e`` plus those many
-    unused symbols. Last, in the same way, symbol 732 unless it is ``m``; ``1111`` if it is unused.
+    many symbols, ``n``, the following covers: those up to the last used one below 732 but ``m``.
+    For each symbol below ``n`` but ``m``, with ``g`` its frequency minus one: ``0`` if ``g`` has
+    as many bits as that of the last coded symbol (at first ``b - 2``), ``10`` for one less,
+    ``110`` for one more, ``1110`` and that number in 4 bits; then those of the next 3 bits of
+    ``g`` below its leading one that it has, the rest of ``g`` being 0. Or ``1111``, 4 bits ``e``
+    and ``e`` bits: a run of ``2**e`` plus those many unused symbols. Last, in the same way, symbol
+    732 unless it is ``m``; ``1111`` if it is unused.
 
     Symbols are those of ``huffman`` below 732 (zigzagged values below 512, then classes of a
     leading one and two bits with raw bits); 732 stands for a symbol without a frequency, which

@@ -16,4 +16,8 @@ def fixtures() -> dict[str, Case]:
             x.astype("f4"),
             {**options, "pipeline": "quantize | lorenzo(axes='all', order=2) | zstd"},
         ),
+        "lorenzo-order-2-behind-order-1": (  # which do not commute
+            x,
+            {**options, "pipeline": "quantize | lorenzo(axes=all) | lorenzo(order=2) | huffman"},
+        ),
     }

@@ -27,10 +27,10 @@ def crc32(data: NDArray[np.uint8], value: int = 0) -> int:
     kernels = _kernels() if size >= WORTH else None
     if kernels is None:
         return zlib.crc32(data.data, value)
-    place, fold, turn = kernels
+    address, fold, turn = kernels
     # What is left of whole turns has their CRC from a register of 0, which zlib inverts.
     rest = np.empty(CELL + size % turn, np.uint8)
-    fold(place(data), size, value ^ 0xFFFFFFFF, rest)
+    fold(address(data), size, value ^ 0xFFFFFFFF, rest)
     return zlib.crc32(rest.data, 0xFFFFFFFF)
 
 
@@ -50,7 +50,8 @@ def _kernels() -> Kernels | None:
     if "pclmul" not in able:
         return None
     from fzdask import checksum_fold
+    from fzdask.addresses import address
 
     if {"vpclmulqdq", "avx512f"} <= able:
-        return checksum_fold.place, checksum_fold.fold_wide, WIDE
-    return checksum_fold.place, checksum_fold.fold_narrow, NARROW
+        return address, checksum_fold.fold_wide, WIDE
+    return address, checksum_fold.fold_narrow, NARROW

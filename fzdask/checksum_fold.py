@@ -104,12 +104,6 @@ def _fold_wide(typingctx, address, nbytes, register, out):
 
 
 @njit(nogil=True, cache=True)
-def place(data):
-    """Where bytes begin; quicker than ``data.ctypes.data`` of the interpreter."""
-    return data.ctypes.data
-
-
-@njit(nogil=True, cache=True)
 def fold_narrow(address, nbytes, register, rest):
     """16 bytes with the CRC of whole turns of at least one, from a register, then the rest.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fzdask.codecs.kernels.cpu.vectors import address
+from fzdask.addresses import address
 from fzdask.codecs.stages.base import ArrayStage, ByteStage, Form, Known
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.errors import FormatError
@@ -136,9 +136,7 @@ class Decoding:
             if name == MAIN:
                 data = unwrap_main(entry, blob)
             else:
-                side = self.unwrap(entry, blob) if applied else blob
-                side.setflags(write=False)  # one kernel whether back ends made it or not
-                sides[stage][name] = side
+                sides[stage][name] = self.unwrap(entry, blob) if applied else blob
         if data is None:
             raise FormatError("fzdask stream: the main section is missing; it is damaged.")
         return data, sides

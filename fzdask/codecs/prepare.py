@@ -149,7 +149,7 @@ def room_in(out: NDArray[Any], form: Form, order: str) -> NDArray[Any] | None:
     order; or it is flat, of the same dtype or of bytes.
     """
     dtype = form.dtype
-    if not out.flags.writeable or dtype.str[0] == ">":
+    if not (out.flags.writeable and dtype.isnative):
         return None
     whole = out.T if order == "F" and out.ndim > 1 else out
     alike = out.dtype == dtype and whole.shape in (form.shape, (form.size,))

@@ -247,7 +247,7 @@ class FZCodec(ConfiguredCodec, BytesBytesCodec):
                 return api.decode(buf, self._decoding_codebook)
             target = out if isinstance(out, np.ndarray) else np.asarray(memoryview(out))
             array = api.decode(buf, self._decoding_codebook, out=target)
-            if not np.may_share_memory(array, target):
+            if array.base is not target and not np.may_share_memory(array, target):
                 _copy_into(array, target)
             return out
         if out is not None:

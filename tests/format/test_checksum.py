@@ -13,6 +13,7 @@ import pytest
 from llvmlite import binding
 
 from fzdask import checksum
+from fzdask.addresses import address
 from fzdask.checksum import NARROW, WIDE, WORTH, crc32
 
 
@@ -55,7 +56,7 @@ def test_each_kernel_gives_the_crc(monkeypatch, turn):
     from fzdask import checksum_fold
 
     fold = {NARROW: checksum_fold.fold_narrow, WIDE: checksum_fold.fold_wide}[turn]
-    monkeypatch.setattr(checksum, "_kernels", lambda: (checksum_fold.place, fold, turn))
+    monkeypatch.setattr(checksum, "_kernels", lambda: (address, fold, turn))
     data = np.frombuffer(np.random.default_rng(2).bytes(2 * WORTH), np.uint8)
     for more in (0, 1, NARROW - 1, NARROW, WIDE - 1, WIDE, WIDE + 1):
         part = data[: WORTH + more]

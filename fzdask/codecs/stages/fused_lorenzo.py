@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.addresses import address
 from fzdask.codecs.kernels.cpu import fused_symbols, outliers
 from fzdask.codecs.kernels.cpu.tile_differences import TILE, buffers_of
-from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import Encoded, Form, Job, Known, Stage
 from fzdask.codecs.stages.fusion import Fusion
 from fzdask.codecs.stages.huffman import Huffman

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fzdask.addresses import address
 from fzdask.codecs.codebooks import Codebook, Coding, fitted_coding, own_coding
 from fzdask.codecs.kernels.cpu import codebook, huffman, symbols
 from fzdask.codecs.kernels.cpu.scratch import reserve, scratch
-from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.shared_codebooks import SharedBooks
 from fzdask.codecs.stages.base import (
     ArrayStage,

@@ -245,6 +245,7 @@ def unpacked_bitmap(
     words = bitmap_words(form.size)
     if flags & (CODED_SIGNS | CODED_ZEROS):
         row, plane = _distances(form.shape)
+        section.setflags(write=False)  # from the stream or a back end: one kernel for both
         fits = bitmap.decode(section, hint, form.size, row, plane, words)
     else:
         fits = section.size == (form.size + 7) // 8

@@ -205,6 +205,8 @@ def with_outliers(
         return out
     if runs is None or values is None or values.size % form.dtype.itemsize:
         raise FormatError("fzdask stream: outliers and their places do not match.")
+    for section in (runs, values):  # from the stream or a back end: one kernel for both
+        section.setflags(write=False)
     bits = np.dtype(f"<u{form.dtype.itemsize}")
     if not outliers.restore(runs, values.view(bits), out.view(bits)):
         raise FormatError("fzdask stream: outliers do not fit the array.")

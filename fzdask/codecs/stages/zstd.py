@@ -11,8 +11,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from fzdask.addresses import address
 from fzdask.codecs.kernels.cpu import histogram, zstd_frame
-from fzdask.codecs.kernels.cpu.vectors import address
 from fzdask.codecs.stages.base import ByteStage
 from fzdask.errors import ConfigError, FormatError
 

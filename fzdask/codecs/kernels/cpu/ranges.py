@@ -7,11 +7,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fzdask.addresses import address
 from fzdask.codecs.kernels.cpu.vectors import (
     F32,
     F64,
     I64,
-    address,
     copy_bytes,
     load,
     step,

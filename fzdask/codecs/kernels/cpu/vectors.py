@@ -10,8 +10,6 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
-from fzdask.jit import njit
-
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 LINE = 64  # bytes of a cache line
@@ -129,12 +127,6 @@ def step(build, result, *arguments):
         return context.get_dummy_value() if value is None else value
 
     return result(*arguments), codegen
-
-
-@njit(nogil=True, cache=True)
-def address(data):
-    """Where flat bytes begin; quicker than ``data.ctypes.data`` of the interpreter."""
-    return data.ctypes.data
 
 
 @intrinsic

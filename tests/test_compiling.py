@@ -29,8 +29,10 @@ for name in fields.FIELDS:
     for given in ({"abs": 1e-2 * spread}, {"abs": 1e-5 * spread}, {"rel": 1e-3}, {"pw_rel": 1e-2},
                   {"psnr": 70}, {"lossless": True}):
         stream = fzdask.compress(x, pipeline="speed", **given)
-        fzdask.decompress(stream)
-        fzdask.decompress(bytearray(stream))
+        for at in (0, 1, 2, 4):  # wherever it lies, and whether it may be written to or not
+            moved = bytes(at) + stream
+            fzdask.decompress(memoryview(moved)[at:])
+            fzdask.decompress(memoryview(bytearray(moved))[at:])
 late = {name for _, name, _ in present() - ready}
 assert not late, late
 """

@@ -214,6 +214,17 @@ class ByteStage(Stage):
         """Exactly ``nbytes`` bytes; FormatError otherwise."""
 
 
+def one_type(*sections: NDArray[Any]) -> list[NDArray[Any]]:
+    """Sections as arrays of one type, for which a kernel is compiled once: aligned, read only.
+
+    Those that lie in a stream may be anywhere, and those from a back end may be written to.
+    """
+    made = [held if held.flags.aligned else held.copy() for held in sections]
+    for held in made:
+        held.setflags(write=False)
+    return made
+
+
 def check_params(stage: type[Stage], params: bytes, nbytes: int) -> None:
     """Refuse stage parameters of the wrong length."""
     if len(params) != nbytes:

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fzdask.codecs.kernels.cpu import bitmap, log_tables, logarithm, outliers
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
+from fzdask.codecs.stages.base import (
+    ArrayStage,
+    Encoded,
+    Form,
+    Job,
+    Known,
+    Section,
+    check_params,
+    one_type,
+)
 from fzdask.codecs.stages.lorenzo import folded_shape
 from fzdask.errors import ConfigError, FormatError
 
@@ -197,9 +206,10 @@ class Logarithm(ArrayStage):
         if runs is not None or values is not None:
             if runs is None or values is None or values.size % itemsize:
                 raise FormatError("fzdask stream: exact values and their places do not match.")
-            exact = values.view(bits.dtype)
+            runs, exact = one_type(runs, values.view(bits.dtype))
             if exact.size == 1:
                 exact = np.repeat(exact, max(logarithm.count_exact(runs, bits.size), 0))
+                exact.setflags(write=False)
             if not outliers.restore(runs, exact, bits):
                 raise FormatError("fzdask stream: exact values do not fit the array.")
         return bits.view(form.dtype)
@@ -245,8 +255,7 @@ def unpacked_bitmap(
     words = bitmap_words(form.size)
     if flags & (CODED_SIGNS | CODED_ZEROS):
         row, plane = _distances(form.shape)
-        section.setflags(write=False)  # from the stream or a back end: one kernel for both
-        fits = bitmap.decode(section, hint, form.size, row, plane, words)
+        fits = bitmap.decode(*one_type(section), hint, form.size, row, plane, words)
     else:
         fits = section.size == (form.size + 7) // 8
         if fits:

@@ -14,7 +14,16 @@ from fzdask.codecs.kernels.cpu import lattice, outliers
 from fzdask.codecs.kernels.cpu.difference import new_state
 from fzdask.codecs.kernels.cpu.lattice_vectors import fused_multiply_add
 from fzdask.codecs.kernels.cpu.scratch import reserve
-from fzdask.codecs.stages.base import ArrayStage, Encoded, Form, Job, Known, Section, check_params
+from fzdask.codecs.stages.base import (
+    ArrayStage,
+    Encoded,
+    Form,
+    Job,
+    Known,
+    Section,
+    check_params,
+    one_type,
+)
 from fzdask.codecs.stages.symbols import Symbols
 from fzdask.errors import FormatError
 
@@ -205,9 +214,7 @@ def with_outliers(
         return out
     if runs is None or values is None or values.size % form.dtype.itemsize:
         raise FormatError("fzdask stream: outliers and their places do not match.")
-    for section in (runs, values):  # from the stream or a back end: one kernel for both
-        section.setflags(write=False)
     bits = np.dtype(f"<u{form.dtype.itemsize}")
-    if not outliers.restore(runs, values.view(bits), out.view(bits)):
+    if not outliers.restore(*one_type(runs, values.view(bits)), out.view(bits)):
         raise FormatError("fzdask stream: outliers do not fit the array.")
     return out

@@ -131,7 +131,8 @@ def _samples(dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     masked[:, :9] = 0.0
     if dtype.kind not in "iu":
         masked[:, -9:] = np.nan
-    for values in (smooth, masked, sparse):
+    few = smooth[0, 0]  # sections of a few bytes are looked at otherwise
+    for values in (smooth, masked, sparse, few):
         if dtype.kind in "iu":
             yield ((values + 2.0) * _scale(dtype)).astype(dtype)
         elif dtype.kind == "c":

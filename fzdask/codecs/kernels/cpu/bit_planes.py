@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fzdask.codecs.kernels.cpu.small_sums import adds_products, sum_bytes, sum_words
@@ -25,6 +24,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     fetch,
     flags,
     fold,
+    in_front,
     join,
     load,
     pick,
@@ -45,6 +45,8 @@ ROOM = 256  # bytes that are fetched at once where values will be written
 # Two matrices of 8 x 8 bits, side by side: from planes of 8 bits each to planes of 16, and back.
 _PAIR = [16 * k + 8 * (j & 1) + (j >> 1) for k in range(4) for j in range(16)]
 _UNPAIR = [16 * k + 2 * (j & 7) + (j >> 3) for k in range(4) for j in range(16)]
+# The matrix that moves all bits of a byte down by one, and exchanges them if the last is set.
+_UNZIGZAG = [1, 0x81, 0x41, 0x21, 0x11, 0x09, 0x05, 0x03]
 _EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 
 
@@ -52,6 +54,12 @@ _EXCHANGES = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000
 def _multiplies_matrices():
     """Whether the processor multiplies matrices of 8 x 8 bits, which transposes them at once."""
     return able("gfni", "avx512bw")
+
+
+@lru_cache(maxsize=1)
+def _expands():
+    """Whether the processor moves consecutive words to chosen lanes."""
+    return able("avx512vbmi2", "avx512bw")
 
 
 def _rows(lanes):
@@ -225,59 +233,82 @@ def _words(b, low, high):
         yield b.bitcast(pick(b, low, high, pairs), ir.VectorType(I16, 32))
 
 
-def _unpack(zigzagged, levels, summed=False):
-    def put(b, a, v, at, total):
-        if not summed:
-            store(b, a, v)
-            return at
-        sums, total = running_sums(b, v, total)
-        store(b, a, sums)
-        return cgutils.pack_array(b, [at, b.sext(total, I64)])
-
-    def build(b, source, head, a, total=None):
-        total = b.trunc(total, I32) if summed else None
-        at = I64(0)
-        lanes = [[] for _ in range(levels)]
-        for k in range(4):
-            w = b.and_(b.lshr(head, I64(4 * k)), I64(15))
-            if levels > 1:
-                wide = b.shl(b.sub(w, I64(11)), I64(3))
-                w = b.select(b.icmp_unsigned(">", w, I64(12)), wide, w)
-            count = splat(b, b.trunc(w, I16), 8)
-            for level in range(levels):
-                words = load(b, b.add(source, b.add(at, I64(16 * level))), I16, 8)
-                mine = b.icmp_unsigned("<", values(I16, range(8 * level, 8 * level + 8)), count)
-                lanes[level].append(b.select(mine, words, zero(words)))
-            at = b.add(at, b.shl(w, I64(1)))
-        whole = ir.VectorType(I32, UNIT)
-        if summed and levels == 2 and adds_products():
-            parts = [b.bitcast(join(b, words), ir.VectorType(I8, UNIT)) for words in lanes]
-            order = _rows([_UNPAIR[j] for j in _APART])
-            parts = [_transpose(b, pick(b, p, p, order)) for p in parts]
-            sums, total = sum_words(b, _words(b, *parts), total)
-            store(b, a, sums)
-            return cgutils.pack_array(b, [at, b.sext(total, I64)])
-        z = None
+def _masked(b, source, head, levels):
+    """The bytes of four blocks, and their planes of eight bits for each level."""
+    at = I64(0)
+    lanes = [[] for _ in range(levels)]
+    for k in range(4):
+        w = b.and_(b.lshr(head, I64(4 * k)), I64(15))
+        if levels > 1:
+            wide = b.shl(b.sub(w, I64(11)), I64(3))
+            w = b.select(b.icmp_unsigned(">", w, I64(12)), wide, w)
+        count = splat(b, b.trunc(w, I16), 8)
         for level in range(levels):
-            p = b.bitcast(join(b, lanes[level]), ir.VectorType(I8, UNIT))
-            t = _transpose(b, pick(b, p, p, _rows(_UNPAIR)))
-            if levels == 1 and not zigzagged:  # cheaper in bytes
-                one = same(I8, 1, UNIT)
-                t = b.xor(b.lshr(t, one), b.sub(zero(t), b.and_(t, one)))
-                if summed and adds_products():
-                    sums, total = sum_bytes(b, t, total)
-                    store(b, a, sums)
-                    return cgutils.pack_array(b, [at, b.sext(total, I64)])
-                return put(b, a, b.sext(t, whole), at, total)
-            t = b.zext(t, whole)
-            z = t if z is None else b.or_(z, b.shl(t, same(I32, 8 * level, UNIT)))
-        if not zigzagged:
-            one = same(I32, 1, UNIT)
-            z = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
-        return put(b, a, z, at, total)
+            words = load(b, b.add(source, b.add(at, I64(16 * level))), I16, 8)
+            mine = b.icmp_unsigned("<", values(I16, range(8 * level, 8 * level + 8)), count)
+            lanes[level].append(b.select(mine, words, zero(words)))
+        at = b.add(at, b.shl(w, I64(1)))
+    return at, [b.bitcast(join(b, words), ir.VectorType(I8, UNIT)) for words in lanes]
 
-    words = [types.int64] * (4 if summed else 3)
-    return step(build, types.UniTuple(types.int64, 2) if summed else types.int64, *words)
+
+def _expanded(b, source, head, levels):
+    """What :func:`_masked` gives for one or two levels, without a step for each block."""
+    at = I64(0)
+    planes = 8 * levels
+    found = []
+    for first in range(0, 4 * planes, 32):
+        shifts = values(I16, [4 * (j // planes) for j in range(first, first + 32)])
+        widths = b.and_(b.lshr(splat(b, b.trunc(head, I16), 32), shifts), same(I16, 15, 32))
+        mine = b.icmp_unsigned(">", widths, values(I16, [min(j % planes, 12) for j in range(32)]))
+        words = load(b, b.add(source, at), I16, 32)
+        name = "llvm.x86.avx512.mask.expand.v32i16"
+        words = call(b, name, words.type, words, zero(words), mine)
+        found.append(b.bitcast(words, ir.VectorType(I8, UNIT)))
+        at = b.add(at, b.shl(b.ctpop(flags(b, mine)), I64(1)))
+    if levels == 1:
+        return at, found
+    return at, [
+        pick(b, *found, [32 * (j // 16) + 16 * level + j % 16 for j in range(UNIT)])
+        for level in range(levels)
+    ]
+
+
+def _unzigzag(b, v):
+    """Signed integers of zigzagged ones, in lanes of any width."""
+    n = v.type.count
+    if v.type.element == I8 and _multiplies_matrices():
+        matrix = values(I8, _UNZIGZAG * (n // 8))
+        return call(b, "llvm.x86.vgf2p8affineqb.512", v.type, v, matrix, I8(0))
+    one = same(v.type.element, 1, n)
+    return b.xor(b.lshr(v, one), b.sub(zero(v), b.and_(v, one)))
+
+
+def _unpack(zigzagged, levels, summed=False):
+    def build(b, source, head, a):
+        read = _expanded if levels < 3 and _expands() else _masked
+        at, planes = read(b, source, head, levels)
+        products = summed and levels < 3 and adds_products()
+        order = [_UNPAIR[j] for j in _APART] if products and levels == 2 else _UNPAIR
+        parts = [_transpose(b, pick(b, p, p, _rows(order))) for p in planes]
+        whole = ir.VectorType(I32, UNIT)
+        if products and levels == 2:
+            store(b, a, sum_words(b, _words(b, *parts), in_front(b, a)))
+            return at
+        if levels == 1 and not zigzagged:  # cheaper in bytes
+            part = _unzigzag(b, parts[0])
+            if products:
+                store(b, a, sum_bytes(b, part, in_front(b, a)))
+                return at
+            v = b.sext(part, whole)
+        else:
+            v = b.zext(parts[0], whole)
+            for level in range(1, levels):
+                v = b.or_(v, b.shl(b.zext(parts[level], whole), same(I32, 8 * level, UNIT)))
+            v = v if zigzagged else _unzigzag(b, v)
+        store(b, a, running_sums(b, v, in_front(b, a)) if summed else v)
+        return at
+
+    return step(build, types.int64, types.int64, types.int64, types.int64)
 
 
 @intrinsic
@@ -317,22 +348,22 @@ def unpack_residuals_32(typingctx, source, head, a):
 
 
 @intrinsic
-def unpack_sums_8(typingctx, source, head, a, total):
-    """Running sums of 64 residuals whose widths are at most 8, on top of a total.
+def unpack_sums_8(typingctx, source, head, a):
+    """Running sums of 64 residuals whose widths are at most 8, on top of the integer before ``a``.
 
-    Returns the bytes that they took, and the last sum.
+    Returns the bytes that they took.
     """
     return _unpack(False, 1, summed=True)
 
 
 @intrinsic
-def unpack_sums_16(typingctx, source, head, a, total):
+def unpack_sums_16(typingctx, source, head, a):
     """The same of widths up to 16."""
     return _unpack(False, 2, summed=True)
 
 
 @intrinsic
-def unpack_sums_32(typingctx, source, head, a, total):
+def unpack_sums_32(typingctx, source, head, a):
     """The same of any width."""
     return _unpack(False, 4, summed=True)
 

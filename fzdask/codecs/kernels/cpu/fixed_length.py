@@ -8,7 +8,7 @@ import numpy as np
 
 from fzdask.codecs.kernels.cpu import bit_planes
 from fzdask.codecs.kernels.cpu.bit_planes import UNIT
-from fzdask.codecs.kernels.cpu.vectors import copy_bytes
+from fzdask.codecs.kernels.cpu.vectors import copy_bytes, read_1, read_2
 from fzdask.jit import njit
 
 SLACK = 256  # bytes past the planes that packing may overwrite and unpacking may read
@@ -48,6 +48,35 @@ def pack_units(a, count, zigzagged, out, at, heads, used, present, first):
 
 
 @njit(nogil=True, cache=True)
+def _next_head(heads, used, present, unit):
+    """The widths of a unit, and the entries used with it: no branch, one more may be read."""
+    place = present.ctypes.data + (unit >> 3)
+    some = np.int64(read_1(place) >> np.uint64(unit & 7)) & 1
+    return np.int64(read_2(heads.ctypes.data + 2 * used)) & -some, used + some
+
+
+@njit(nogil=True, cache=True)
+def _narrow(head):
+    """Whether no width is more than 8."""
+    return ((head & 0x7777) + 0x7777) & head & 0x8888 == 0
+
+
+@njit(nogil=True, cache=True)
+def _middling(head):
+    """Whether no width is more than 16."""
+    return (head << 1) & (head << 2) & head & 0x8888 == 0
+
+
+@njit(nogil=True, cache=True)
+def _fetch_room(place, size):
+    """Ask for the room of a unit of values of ``size`` bytes, if any."""
+    if size:
+        bit_planes.fetch_room(place)
+        if size == 8:
+            bit_planes.fetch_room(place + bit_planes.ROOM)
+
+
+@njit(nogil=True, cache=True)
 def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, room=0, size=0):
     """Undo :func:`pack_units`.
 
@@ -63,21 +92,15 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, r
             if at > planes[3]:
                 return np.int64(-1), used
             source = planes[2]
-        place = first + k
-        head = np.int64(0)
-        if (present[place >> 3] >> (place & 7)) & 1:
-            head = np.int64(heads[used])
-            used += 1
+        head, used = _next_head(heads, used, present, first + k)
         unit = a + np.int64(4 * UNIT * k)
-        for line in range(0, UNIT * size, bit_planes.ROOM):
-            bit_planes.fetch_room(room + UNIT * size * k + line)
-        high = head & 0x8888
-        if ((head & 0x7777) + 0x7777) & high == 0:
+        _fetch_room(room + UNIT * size * k, size)
+        if _narrow(head):
             if zigzagged:
                 at += bit_planes.unpack_codes_8(source + at, head, unit)
             else:
                 at += bit_planes.unpack_residuals_8(source + at, head, unit)
-        elif (head << 1) & (head << 2) & high == 0:
+        elif _middling(head):
             if zigzagged:
                 at += bit_planes.unpack_codes_16(source + at, head, unit)
             else:
@@ -91,30 +114,26 @@ def unpack_units(planes, at, heads, used, present, first, count, zigzagged, a, r
 
 
 @njit(nogil=True, cache=True)
-def unpack_sums(planes, at, heads, used, present, first, count, a, total, room, size):
-    """As :func:`unpack_units` of residuals, but their running sums, on top of a total."""
+def unpack_sums(planes, at, heads, used, present, first, count, a, room, size):
+    """As :func:`unpack_units` of residuals, but their running sums.
+
+    These go on from the integer in front of ``a``.
+    """
     for k in range(count):
         source = planes[0]
         if at >= planes[1]:
             if at > planes[3]:
                 return np.int64(-1), used
             source = planes[2]
-        place = first + k
-        head = np.int64(0)
-        if (present[place >> 3] >> (place & 7)) & 1:
-            head = np.int64(heads[used])
-            used += 1
+        head, used = _next_head(heads, used, present, first + k)
         unit = a + np.int64(4 * UNIT * k)
-        for line in range(0, UNIT * size, bit_planes.ROOM):
-            bit_planes.fetch_room(room + UNIT * size * k + line)
-        high = head & 0x8888
-        if ((head & 0x7777) + 0x7777) & high == 0:
-            some, total = bit_planes.unpack_sums_8(source + at, head, unit, total)
-        elif (head << 1) & (head << 2) & high == 0:
-            some, total = bit_planes.unpack_sums_16(source + at, head, unit, total)
+        _fetch_room(room + UNIT * size * k, size)
+        if _narrow(head):
+            at += bit_planes.unpack_sums_8(source + at, head, unit)
+        elif _middling(head):
+            at += bit_planes.unpack_sums_16(source + at, head, unit)
         else:
-            some, total = bit_planes.unpack_sums_32(source + at, head, unit, total)
-        at += some
+            at += bit_planes.unpack_sums_32(source + at, head, unit)
     return at, used
 
 

@@ -90,9 +90,9 @@ def decode(
         units = (m + UNIT - 1) // UNIT
         a, room = tiles.ctypes.data + 4 * HALO, np.int64(out.ctypes.data + out.itemsize * pos)
         if summed:
-            total = np.int64(lasts[-1, WINDOW - 1]) if pos else np.int64(0)
+            tile_differences.begin_sums(tiles, lasts, pos)
             at, used = unpack_sums(
-                planes, at, heads, used, present, pos // UNIT, units, a, total, room, out.itemsize
+                planes, at, heads, used, present, pos // UNIT, units, a, room, out.itemsize
             )
         else:
             at, used = unpack_units(

@@ -215,10 +215,10 @@ def decode(
         a = z.ctypes.data + 2 * pos
         target = tiles.ctypes.data + 4 * HALO
         units = (m + UNIT - 1) // UNIT
-        total = np.int32(lasts[-1, WINDOW - 1] if pos else 0)
         some_wide = used < wide.size and places[used] < pos + m
         if summed and not some_wide:
-            unzigzag_sums(a, target, units, total)
+            tile_differences.begin_sums(tiles, lasts, pos)
+            unzigzag_sums(a, target, units)
         else:
             for g in range(units):
                 unzigzag_step(a + 2 * UNIT * g, target + 4 * UNIT * g)
@@ -226,7 +226,8 @@ def decode(
             tiles[0, HALO + places[used] - pos] = unzigzag(wide[used])
             used += 1
         if summed and some_wide:
-            row_steps.sum_flat(target, units, total)
+            tile_differences.begin_sums(tiles, lasts, pos)
+            row_steps.sum_flat(target, units)
         last = n - pos < TILE + LANES
         y = np.int64(rest.ctypes.data) if last else np.int64(out.ctypes.data + size * pos)
         tile_differences.inverse(

@@ -1,33 +1,11 @@
 """Histograms of whole numbers: dense over an interval, the most frequent, the distinct ones."""
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from fzdask.codecs.kernels.cpu.vectors import I8, I64, step
+from fzdask.codecs.kernels.cpu.vectors import read_1, read_8
 from fzdask.jit import njit
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd (Knuth 1998, multiplicative hash)
-
-
-def _reading(kind):
-    def build(b, address):
-        value = b.load(b.inttoptr(address, kind.as_pointer()), align=1)
-        return value if kind is I64 else b.zext(value, I64)
-
-    return step(build, types.uint64, types.int64)
-
-
-@intrinsic
-def read_1(typingctx, address):
-    """A byte at an address."""
-    return _reading(I8)
-
-
-@intrinsic
-def read_8(typingctx, address):
-    """Eight bytes at an address."""
-    return _reading(I64)
 
 
 @njit(nogil=True, cache=True)

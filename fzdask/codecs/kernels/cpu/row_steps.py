@@ -15,6 +15,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     I32,
     I64,
     below,
+    in_front,
     load,
     pick,
     running,
@@ -102,18 +103,15 @@ def _values(element):
 
 
 @intrinsic
-def sum_flat(typingctx, a, units, before):
-    """Running sums of so many times 64 values, in place, that go on from ``before``."""
+def sum_flat(typingctx, a, units):
+    """Running sums of so many times 64 values, in place, that go on from the one in front."""
 
-    def build(b, a, units, before):
-        total = cgutils.alloca_once_value(b, before)
+    def build(b, a, units):
         with cgutils.for_range(b, units) as loop:
             place = _place(b, a, b.mul(loop.index, I64(_WHOLE)))
-            sums, last = running_sums(b, load(b, place, I32, _WHOLE), b.load(total))
-            b.store(last, total)
-            store(b, place, sums)
+            store(b, place, running_sums(b, load(b, place, I32, _WHOLE), in_front(b, place)))
 
-    return step(build, types.void, types.int64, types.int64, types.int32)
+    return step(build, types.void, types.int64, types.int64)
 
 
 def _sum_lag(lag):

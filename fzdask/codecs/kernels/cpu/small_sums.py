@@ -17,7 +17,6 @@ from fzdask.codecs.kernels.cpu.vectors import (
     pick,
     running,
     same,
-    splat,
     zero,
 )
 from fzdask.codecs.kernels.cpu.vectors import constant as values
@@ -32,7 +31,7 @@ def adds_products():
 
 
 def sum_bytes(b, t, total):
-    """Running sums of 64 signed bytes, on top of a total: by fours, then within each four."""
+    """Running sums of 64 signed bytes, on top of a total in 16 lanes: by fours, then within."""
     v = b.bitcast(t, ir.VectorType(I32, 16))
 
     def add(sums, weights, v):
@@ -41,24 +40,26 @@ def sum_bytes(b, t, total):
 
     fours = add(zero(v), [0x01010101] * 16, v)
     sums = running(b, fours)
-    before = b.add(b.sub(sums, fours), splat(b, total, 16))
+    before = b.add(b.sub(sums, fours), total)
     parts = []
     for k in range(0, 16, 4):
         lanes = [k + j // 4 for j in range(16)]
         weights = [0x01010101 >> (8 * (3 - j % 4)) for j in range(16)]
         parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
-    return join(b, parts), b.add(total, b.extract_element(sums, I32(15)))
+    return join(b, parts)
 
 
 def sum_words(b, halves, total):
-    """Running sums of 64 signed integers of 16 bits, given zigzagged, 32 at a time."""
+    """Running sums of 64 signed integers of 16 bits, given zigzagged, 32 at a time.
+
+    They are on top of a total in 16 lanes.
+    """
     ones = [0x00010001] * 16
 
     def add(sums, weights, v):
         return call(b, "llvm.x86.avx512.vpdpwssd.512", v.type, sums, values(I32, weights), v)
 
     parts = []
-    total = splat(b, total, 16)
     for z in halves:
         one = same(I16, 1, 32)
         v = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
@@ -71,4 +72,4 @@ def sum_words(b, halves, total):
             weights = [0x00010001 if j % 2 else 1 for j in range(16)]
             parts.append(add(pick(b, before, before, lanes), weights, pick(b, v, v, lanes)))
         total = b.add(total, pick(b, sums, sums, [15] * 16))
-    return join(b, parts), b.extract_element(total, I32(0))
+    return join(b, parts)

@@ -18,6 +18,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     call,
     flags,
     fold,
+    in_front,
     join,
     load,
     pick,
@@ -153,25 +154,24 @@ def unzigzag_step(typingctx, z, residual):
 
 
 @intrinsic
-def unzigzag_sums(typingctx, z, sums, units, before):
-    """The running sums of so many times 64 of these residuals, which go on from ``before``."""
+def unzigzag_sums(typingctx, z, sums, units):
+    """Running sums of so many times 64 of these residuals, which go on from the one in front."""
 
-    def build(b, z, sums, units, before):
-        total = cgutils.alloca_once_value(b, before)
+    def build(b, z, sums, units):
         with cgutils.for_range(b, units) as loop:
             first = b.mul(loop.index, I64(UNIT))
             place = b.add(z, b.mul(first, I64(2)))
+            target = b.add(sums, b.mul(first, I64(4)))
+            before = in_front(b, target)
             if adds_products():
                 half = I64(UNIT)
                 halves = [load(b, at, I16, 32) for at in (place, b.add(place, half))]
-                v, last = sum_words(b, halves, b.load(total))
+                v = sum_words(b, halves, before)
             else:
-                v, last = running_sums(b, _unzigzagged(b, place), b.load(total))
-            b.store(last, total)
-            store(b, b.add(sums, b.mul(first, I64(4))), v)
+                v = running_sums(b, _unzigzagged(b, place), before)
+            store(b, target, v)
 
-    words = [types.int64] * 3
-    return step(build, types.void, *words, types.int32)
+    return step(build, types.void, types.int64, types.int64, types.int64)
 
 
 @intrinsic

@@ -240,8 +240,17 @@ def forward(tiles, rings, lasts, leads, plan, state, strides, spans, pos, m):
 
 @njit(nogil=True, cache=True)
 def sums_first(plan):
-    """Whether :func:`inverse` begins with running sums, which its caller may then take."""
+    """Whether :func:`inverse` begins with running sums, which its caller may then take.
+
+    It begins with :func:`begin_sums`.
+    """
     return plan[1] != 0 and plan[12] == 0 and plan[13] == 0
+
+
+@njit(nogil=True, cache=True)
+def begin_sums(tiles, lasts, pos):
+    """Put the last sum of the tile before in front of the tile, where its sums go on from it."""
+    tiles[0, HALO - 1] = lasts[-1, WINDOW - 1] if pos else np.int32(0)
 
 
 @njit(nogil=True, cache=True)
@@ -268,10 +277,11 @@ def inverse(
     if pos == 0:
         carry[:] = 0
         rings[places : places + HALO] = step[2]
-    if plan[1] and not summed:
-        row_steps.sum_flat(a, (m + 63) >> 6, carry[WINDOW - 1])
     for j in range(WINDOW):
         tiles[0, HALO - WINDOW + j] = carry[j]
+    if plan[1] and not summed:
+        row_steps.sum_flat(a, (m + 63) >> 6)
+    for j in range(WINDOW):
         carry[j] = tiles[0, HALO + m - WINDOW + j]
     if plan[2]:
         tile_values.write_rows(tiles[0], rings, carry, plan, state, m, target, wide, step)

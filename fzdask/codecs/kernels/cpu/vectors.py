@@ -93,8 +93,13 @@ def running(b, v, shift=1):
     return v
 
 
+def in_front(b, address):
+    """The integer of 32 bits in front of an address, in 16 lanes."""
+    return splat(b, b.extract_element(load(b, b.sub(address, I64(4)), I32, 1), I32(0)), 16)
+
+
 def running_sums(b, v, before):
-    """Running sums of lanes of 32 bits that go on from ``before``, and the last of them."""
+    """Running sums of lanes of 32 bits that go on from ``before``, which is in 16 lanes."""
     n = v.type.count
     parts = [running(b, pick(b, v, v, range(k, k + 16))) for k in range(0, n, 16)]
     ends = [pick(b, p, p, [15] * 16) for p in parts]
@@ -102,9 +107,7 @@ def running_sums(b, v, before):
     for k in range(1, len(parts)):  # apart from ``before``, so that no turn waits for another's
         parts[k] = b.add(parts[k], sums)
         sums = b.add(sums, ends[k])
-    front = splat(b, before, 16)
-    last = b.add(before, b.extract_element(sums, I32(0)))
-    return join(b, [b.add(p, front) for p in parts]), last
+    return join(b, [b.add(p, before) for p in parts])
 
 
 def below(b, k, n):
@@ -139,6 +142,32 @@ def copy_bytes(typingctx, source, target, count):
         call(b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), *args)
 
     return step(build, types.void, types.int64, types.int64, types.int64)
+
+
+def _reading(kind):
+    def build(b, address):
+        value = b.load(b.inttoptr(address, kind.as_pointer()), align=1)
+        return value if kind is I64 else b.zext(value, I64)
+
+    return step(build, types.uint64, types.int64)
+
+
+@intrinsic
+def read_1(typingctx, address):
+    """A byte at an address."""
+    return _reading(I8)
+
+
+@intrinsic
+def read_2(typingctx, address):
+    """Two bytes at an address."""
+    return _reading(I16)
+
+
+@intrinsic
+def read_8(typingctx, address):
+    """Eight bytes at an address."""
+    return _reading(I64)
 
 
 # Differences and sums -------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from fzdask.codecs.kernels.cpu.fixed_length import (
 )
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
-from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.tile_differences import HALO, TILE
 from fzdask.jit import njit
 

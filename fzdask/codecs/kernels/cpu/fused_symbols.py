@@ -10,7 +10,6 @@ from fzdask.codecs.kernels.cpu import lattice_vectors, row_steps, tile_differenc
 from fzdask.codecs.kernels.cpu.lanes import trailing_zeros
 from fzdask.codecs.kernels.cpu.outliers import OVER, finish
 from fzdask.codecs.kernels.cpu.residual_tiles import new_flags, residual_of
-from fzdask.codecs.kernels.cpu.row_windows import WINDOW
 from fzdask.codecs.kernels.cpu.symbol_steps import (
     HALF,
     MANY_SHIFT,

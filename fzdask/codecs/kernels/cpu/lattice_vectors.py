@@ -30,7 +30,6 @@ from fzdask.codecs.kernels.cpu.vectors import (
     splat,
     step,
     store,
-    zero,
 )
 from fzdask.jit import njit
 
@@ -41,17 +40,12 @@ LANES = 32
 _AHEAD = 8192
 _ALL = np.uint64(0xFFFFFFFF)
 UNSURE = np.uint64(1 << 32)  # more than any flags: the exact rule has to tell
-_NEAR_LOG2 = 21
-NEAR_LATTICE = 2.0**_NEAR_LOG2  # |q| below which the cheap rule knows
+NEAR_LATTICE = 2.0**21  # |q| below which the cheap rule knows
 _ROUND_64 = 1.5 * 2.0**52  # added to |t| < 2**51 it rounds half to even; the integer is below it
 LIMIT = 1 << 30  # |q| of a lattice of 32 bits is below
 _FIRST_BITS = 0x4338000000000000 - LIMIT + 1  # of _ROUND_64 and the least such q
 _ROUND_32 = 1.5 * 2.0**23  # the same for |t| < 2**22 in binary32
 _ROUND_32_BITS = 0x4B400000
-# The same for |t| < 2**21; the sum is then between 1.5 * 2**23, whose bits come next, and 2**24.
-_ROUND_NEAR = 1.75 * 2.0**23
-_ROUND_NEAR_BITS = 0x4B600000
-_NEAR_BITS = 0x4B400000
 _QUARTER_ULP = (
     1.0625 * 2.0**-24
 )  # more than the half unit, relative, that rounding to binary32 adds
@@ -170,42 +164,44 @@ def quantize_near(typingctx, x, q, high, low):
 
 
 @intrinsic
-def quantize_all_near(typingctx, x, q, high, low):
-    """As :func:`quantize_near`; 1 if it has all flags, and what then is not so is 0.
+def quantize_all_near(typingctx, x, q, high):
+    """As :func:`quantize_near`; 1 if all flags are surely set.
 
-    What each comparison there says of a lane is here kept as a greatest or least value, or as
-    bits that are set; NaN are the greatest of non-negative floats as integers.
+    It looks at the greatest ``|f|`` and ``|r|`` of 32 lanes alone. As ``|x * low|`` is at most
+    ``|r| / 2**24`` or so, it is not added to f, but that much allowed for; so no ``|r|`` of
+    ``2**22`` or more is let through. NaN are the greatest of non-negative floats as integers.
     """
 
-    def build(b, x, q, high, low):
+    def build(b, x, q, high):
         vector, whole = ir.VectorType(F32, 16), ir.VectorType(I32, 16)
-        fma, fabs = "llvm.fma.v16f32", "llvm.fabs.v16f32"
-        h, rest, shift = splat(b, high, 16), splat(b, low, 16), same(F32, _ROUND_NEAR, 16)
+
+        def fma(*args):
+            return call(b, "llvm.fma.v16f32", vector, *args)
+
+        def magnitude(v):
+            return b.bitcast(call(b, "llvm.fabs.v16f32", vector, v), whole)
+
+        h, shift = splat(b, high, 16), same(F32, _ROUND_32, 16)
         kept = []
         for place in range(0, 4 * LANES, 64):
             v = load(b, b.add(x, I64(place)), F32, 16)
-            t = call(b, fma, vector, v, h, shift)
+            t = fma(v, h, shift)
             bits = b.bitcast(t, whole)
-            store(b, b.add(q, I64(place)), b.sub(bits, same(I32, _ROUND_NEAR_BITS, 16)))
+            store(b, b.add(q, I64(place)), b.sub(bits, same(I32, _ROUND_32_BITS, 16)))
             r = b.fsub(t, shift)
-            f = call(b, fma, vector, v, h, b.fneg(r))
-            f = call(b, fma, vector, v, rest, f)
-            size = call(b, fabs, vector, r)
-            away = size, same(F32, _QUARTER_ULP, 16), call(b, fabs, vector, f)
-            away = b.bitcast(call(b, fma, vector, *away), whole)
-            beyond = b.xor(bits, same(I32, _NEAR_BITS, 16))
-            kept.append((away, beyond, b.bitcast(v, whole)))
-        aways, beyonds, values = zip(*kept, strict=True)
-        away = reduce(lambda one, other: call(b, "llvm.umax.v16i32", whole, one, other), aways)
-        value = reduce(lambda one, other: call(b, "llvm.smin.v16i32", whole, one, other), values)
-        far = b.icmp_unsigned(">", away, b.bitcast(same(F32, _LEAST_HALF, 16), whole))
-        beyond = b.lshr(reduce(b.or_, beyonds), same(I32, _NEAR_LOG2 + 1, 16))
-        odd = b.or_(far, b.icmp_unsigned("!=", beyond, zero(beyond)))
-        odd = b.or_(odd, b.icmp_unsigned("==", value, same(I32, 1 << 31, 16)))
+            f = fma(v, h, b.fneg(r))
+            kept.append((magnitude(f), magnitude(r), b.bitcast(v, whole)))
+        most = ("umax", "umax", "smin")  # of all f, of all r; -0.0 has the least bits
+        f, r, v = (
+            reduce(lambda one, other, op=op: call(b, f"llvm.{op}.v16i32", whole, one, other), each)
+            for op, each in zip(most, zip(*kept, strict=True), strict=True)
+        )
+        away = fma(b.bitcast(r, vector), same(F32, 2 * _QUARTER_ULP, 16), b.bitcast(f, vector))
+        far = b.fcmp_unordered(">", away, same(F32, _LEAST_HALF, 16))
+        odd = b.or_(far, b.icmp_unsigned("==", v, same(I32, 1 << 31, 16)))
         return b.zext(b.icmp_unsigned("==", flags(b, odd), I64(0)), I64)
 
-    real = types.float32
-    return step(build, types.int64, types.int64, types.int64, real, real)
+    return step(build, types.int64, types.int64, types.int64, types.float32)
 
 
 def _fetch(element):
@@ -279,7 +275,7 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
         else:
             fetch_f4(x + 4 * i)
             if near:
-                if quantize_all_near(x + 4 * i, q + 4 * i, high, low):
+                if quantize_all_near(x + 4 * i, q + 4 * i, high):
                     lost[g] = 0
                     continue
                 got = quantize_near(x + 4 * i, q + 4 * i, high, low)

@@ -163,45 +163,66 @@ def quantize_near(typingctx, x, q, high, low):
     return step(build, types.uint64, types.int64, types.int64, real, real)
 
 
-@intrinsic
-def quantize_all_near(typingctx, x, q, high):
-    """As :func:`quantize_near`; 1 if all flags are surely set.
+def _all_near(element):
+    """Whether 32 lanes are surely inliers, which the greatest ``|f|`` and ``|r|`` of them tell.
 
-    It looks at the greatest ``|f|`` and ``|r|`` of 32 lanes alone. As ``|x * low|`` is at most
-    ``|r| / 2**24`` or so, it is not added to f, but that much allowed for; so no ``|r|`` of
-    ``2**22`` or more is let through. NaN are the greatest of non-negative floats as integers.
+    A half unit in the last place of ``|r|`` is allowed for twice: for that of ``inv``, and for
+    that of the value which the decoder gives. In binary32 that leaves no ``|r|`` from ``2**22``
+    on. NaN are the greatest of non-negative floats as integers.
     """
+    width, ints = (32, I32) if element is F32 else (64, I64)
+    n = 512 // width
+    vector, whole = ir.VectorType(element, n), ir.VectorType(ints, n)
+    shift = same(element, _ROUND_32 if element is F32 else _ROUND_64, n)
+    two_units = same(element, 2.125 * 2.0 ** (-24 if element is F32 else -53), n)
 
-    def build(b, x, q, high):
-        vector, whole = ir.VectorType(F32, 16), ir.VectorType(I32, 16)
-
+    def build(b, x, q, inv):
         def fma(*args):
-            return call(b, "llvm.fma.v16f32", vector, *args)
+            return call(b, f"llvm.fma.v{n}f{width}", vector, *args)
 
         def magnitude(v):
-            return b.bitcast(call(b, "llvm.fabs.v16f32", vector, v), whole)
+            return b.bitcast(call(b, f"llvm.fabs.v{n}f{width}", vector, v), whole)
 
-        h, shift = splat(b, high, 16), same(F32, _ROUND_32, 16)
+        inv = splat(b, inv, n)
         kept = []
-        for place in range(0, 4 * LANES, 64):
-            v = load(b, b.add(x, I64(place)), F32, 16)
-            t = fma(v, h, shift)
-            bits = b.bitcast(t, whole)
-            store(b, b.add(q, I64(place)), b.sub(bits, same(I32, _ROUND_32_BITS, 16)))
+        for k in range(0, LANES, n):
+            v = load(b, b.add(x, I64(k * width // 8)), element, n)
+            t = fma(v, inv, shift)
+            low = b.sub(b.bitcast(t, whole), b.bitcast(shift, whole))
+            store(
+                b,
+                b.add(q, I64(4 * k)),
+                low if element is F32 else b.trunc(low, ir.VectorType(I32, n)),
+            )
             r = b.fsub(t, shift)
-            f = fma(v, h, b.fneg(r))
+            f = fma(v, inv, b.fneg(r))
             kept.append((magnitude(f), magnitude(r), b.bitcast(v, whole)))
         most = ("umax", "umax", "smin")  # of all f, of all r; -0.0 has the least bits
         f, r, v = (
-            reduce(lambda one, other, op=op: call(b, f"llvm.{op}.v16i32", whole, one, other), each)
+            reduce(lambda x, y, op=op: call(b, f"llvm.{op}.v{n}i{width}", whole, x, y), each)
             for op, each in zip(most, zip(*kept, strict=True), strict=True)
         )
-        away = fma(b.bitcast(r, vector), same(F32, 2 * _QUARTER_ULP, 16), b.bitcast(f, vector))
-        far = b.fcmp_unordered(">", away, same(F32, _LEAST_HALF, 16))
-        odd = b.or_(far, b.icmp_unsigned("==", v, same(I32, 1 << 31, 16)))
+        away = fma(b.bitcast(r, vector), two_units, b.bitcast(f, vector))
+        odd = b.fcmp_unordered(">", away, same(element, _LEAST_HALF, n))
+        odd = b.or_(odd, b.icmp_unsigned("==", v, same(ints, 1 << (width - 1), n)))
+        if element is F64:
+            over = b.fcmp_unordered(">=", b.bitcast(r, vector), same(F64, float(LIMIT), n))
+            odd = b.or_(odd, over)
         return b.zext(b.icmp_unsigned("==", flags(b, odd), I64(0)), I64)
 
-    return step(build, types.int64, types.int64, types.int64, types.float32)
+    return build
+
+
+@intrinsic
+def quantize_all_near_f4(typingctx, x, q, high):
+    """As :func:`quantize_near`; 1 if all flags are surely set. ``high`` is ``inv`` in binary32."""
+    return step(_all_near(F32), types.int64, types.int64, types.int64, types.float32)
+
+
+@intrinsic
+def quantize_all_near_f8(typingctx, x, q, inv):
+    """As :func:`quantize_f8`, 1 if all flags are surely set."""
+    return step(_all_near(F64), types.int64, types.int64, types.int64, types.float64)
 
 
 def _fetch(element):
@@ -269,13 +290,16 @@ def quantize_groups(x, wide, groups, q, inv, cell, bound, below, high, low, near
         never = np.uint64(0)
         if wide:
             fetch_f8(x + 8 * i)
+            if near and quantize_all_near_f8(x + 8 * i, q + 4 * i, inv):
+                lost[g] = 0
+                continue
             got = quantize_f8(x + 8 * i, q + 4 * i, inv, cell, bound)
             if got != _ALL:
                 never = not_finite_f8(x + 8 * i)
         else:
             fetch_f4(x + 4 * i)
             if near:
-                if quantize_all_near(x + 4 * i, q + 4 * i, high):
+                if quantize_all_near_f4(x + 4 * i, q + 4 * i, high):
                     lost[g] = 0
                     continue
                 got = quantize_near(x + 4 * i, q + 4 * i, high, low)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from fixed_length_spec import fixed_length
+from llvmlite import binding
 from zigzag_spec import zigzag
 
 from fzdask.codecs.stages.base import Form, Job, Known
@@ -125,9 +126,17 @@ def test_no_other_parameters_are_read(params):
         FixedLength().form_after(Form((3,), np.dtype("u4")), params)
 
 
+AVX512 = ("avx2", "fma", "bmi2", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+
+
 @pytest.mark.slow
-def test_a_processor_without_products_of_bit_matrices_gives_the_same():
-    """Kernels for a generic one, compiled in a process of their own."""
+@pytest.mark.parametrize("more", [None, [], ["avx512vnni"], ["avx512vnni", "gfni"]])
+def test_a_processor_that_can_do_less_gives_the_same(more):
+    """Kernels for another one (None: a generic one), compiled in a process of their own."""
+    features = [] if more is None else [*AVX512, *more]
+    here = binding.get_host_cpu_features()
+    if not all(here.get(feature) for feature in features):
+        pytest.skip("this one cannot run such kernels")
     script = (
         "import sys, numpy as np, fzdask\n"
         "x = np.random.default_rng(3).normal(size=5000).cumsum().astype('f4')\n"
@@ -135,15 +144,19 @@ def test_a_processor_without_products_of_bit_matrices_gives_the_same():
         "    stream = fzdask.compress(x, abs=bound, pipeline='speed')\n"
         "    back = fzdask.decompress(stream)\n"
         "    assert np.abs(back.astype('f8') - x).max() <= bound\n"
-        "    sys.stdout.write(stream.hex())\n"
+        "    sys.stdout.write(stream.hex() + back.tobytes().hex())\n"
     )
+    other = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": ",".join(f"+{feature}" for feature in features),
+    }
     given = [
         subprocess.run(
             [sys.executable, "-c", script],
             check=True,
             capture_output=True,
-            env={**os.environ, **more},
+            env={**os.environ, **env},
         ).stdout
-        for more in ({}, {"NUMBA_CPU_NAME": "generic"})
+        for env in ({}, other)
     ]
     assert given[0] == given[1] != b""

@@ -141,6 +141,7 @@ def with_chain_kept(header: Header, chain: list[Stage]) -> tuple[Header, list[St
         return (last + 1, 0) if key == (last, 0) else key
 
     require(all(index <= last for index, _ in header.sections), "a section of no stage")
+    require(way or (last, 3) not in header.sections, "levels without interpolation")
     sections = {moved(key): data for key, data in header.sections.items()}
     undo = {moved(key): steps for key, steps in header.undo.items()}
     return replace(header, stages=chain, sections=sections, undo=undo), chain
@@ -211,13 +212,14 @@ def dequantize(data: np.ndarray, place: Place) -> np.ndarray:
 
 def uninterpolate(data: np.ndarray, place: Place) -> np.ndarray:
     form = place.form
+    require((3 in place.sides) == (place.parameters[0] == 1), "levels of what has none, or none")
     if place.parameters[0] == 0:
         innermost = place.parameters[3:]
         stored = reader_interpolate.stored_shape(form.shape, innermost)
         data = reader_interpolate.in_array_order(data, stored, innermost)
         data = reader.unlorenzo(data, form.shape, place.parameters[2])
         return dequantize(data, place)
-    levels = place.sides.get(3, b"")
+    levels = place.sides[3]
     values = reader_interpolate.values_of(data, form.shape, form.dtype, form.bound, levels)
     return with_outliers(values, place)
 

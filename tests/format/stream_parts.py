@@ -91,6 +91,14 @@ class Parts:
         keys = [(entry.stage, entry.number) for entry in self.header.sections]
         return keys.index((stage, number))
 
+    def with_section(self, stage: int, number: int, data: bytes) -> Parts:
+        """The same with one section more, without back ends."""
+        keys = [(entry.stage, entry.number) for entry in self.header.sections]
+        at = sum(key < (stage, number) for key in keys)
+        entry = SectionEntry(stage, number, 0, (len(data),))
+        entries = (*self.header.sections[:at], entry, *self.header.sections[at:])
+        return Parts(self.header._replace(sections=entries), (*self.raw[:at], data, *self.raw[at:]))
+
     def without(self, at: int) -> Parts:
         """The same without a section."""
         kept = [k for k in range(len(self.raw)) if k != at]

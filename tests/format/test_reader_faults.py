@@ -222,3 +222,26 @@ def test_planes_of_more_or_fewer_elements_than_there_are(change):
     parts = parts_of(x, lossless=True, pipeline="constant | shuffle | zstd")
     raw = parts.raw[parts.index(1, 0)]
     refused(parts.with_raw(parts.index(1, 0), (raw + bytes(2))[: len(raw) + change]).join())
+
+
+@pytest.mark.parametrize(
+    "pipeline", ["interpolate(predictor=lorenzo) | huffman", "interpolate(predictor=lorenzo)"]
+)
+def test_levels_of_what_is_not_interpolated(pipeline):
+    parts = parts_of(field((40, 50), "f8"), abs=1e-2, pipeline=pipeline)
+    refused(parts.with_section(0, 3, b"\1\0").join())
+
+
+@pytest.mark.parametrize("last", ["", " | huffman"])
+def test_interpolation_without_its_levels(last):
+    parts = parts_of(
+        field((40, 50), "f8"), abs=1e-2, pipeline=f"interpolate(predictor=interpolation){last}"
+    )
+    refused(parts.without(parts.index(0, 3)).join())
+
+
+def test_smallest_of_differences_with_levels():
+    rough = np.random.default_rng(0).normal(size=(40, 50))
+    parts = parts_of(rough, abs=1e-4, pipeline="smallest")
+    assert parts.header.stages[0].params[0] == 0  # not interpolated
+    refused(parts.with_section(0, 3, b"\1\0").join())

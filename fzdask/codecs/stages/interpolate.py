@@ -71,7 +71,7 @@ class Interpolate(ArrayStage):
     folded shape with this axis put last, and that is the shape which stages behind this one see.
     1: interpolation; the main output is a code of int32 for each value. Side sections 1
     ``outlier_runs`` and 2 ``outliers``, both or neither, as of ``quantize``, of the array in its
-    own order; 3 ``levels``.
+    own order; 3 ``levels``, which is there if and only if it is interpolation.
 
     Grid. Axes of length 1 are left out, of more than four the leading ones are folded into one.
     If two or more are left and the last is shorter than 16 and shorter than another, the longest
@@ -186,14 +186,19 @@ class Interpolate(ArrayStage):
         sections: dict[str, NDArray[np.uint8]],
         known: Known,
     ) -> NDArray[Any]:
+        if ("levels" in sections) == (params[0] == DIFFERENCES):
+            raise FormatError(
+                "fzdask stream: levels of interpolation, but differences; it is damaged."
+                if "levels" in sections
+                else "fzdask stream: the levels of interpolation are missing; it is damaged."
+            )
         if params[0] == DIFFERENCES:
             order = stored_order(form, params)
             if order is not None:
                 data = order.restored(data, scratch(data.size, data.dtype))
             return _decode_differences(data, form, params, sections, known)
         check_bound(form)
-        levels = sections.get("levels", np.zeros(0, np.uint8))
-        out = decode_levels(data, form, levels.tobytes(), known.room)
+        out = decode_levels(data, form, sections["levels"].tobytes(), known.room)
         outliers_back(out, sections)
         return out
 
@@ -340,10 +345,9 @@ def _decode_differences(
 ) -> NDArray[Any]:
     """Undo :func:`_encode_differences`."""
     strides, spans = axes_geometry(form.shape, params[2])
-    sides = {name: section for name, section in sections.items() if name != "levels"}
     if form.dtype.kind == "f":
-        return dequantize_residual(data, form, params[1], sides, strides, spans, known)
+        return dequantize_residual(data, form, params[1], sections, strides, spans, known)
     lattice = np.empty(data.size, data.dtype)
     bufs, hist = difference.new_state(data.dtype, strides)
     difference.inverse(data, strides, spans, bufs, hist, lattice)
-    return dequantize_residual(lattice, form, params[1], sides, NO_AXES, NO_AXES)
+    return dequantize_residual(lattice, form, params[1], sections, NO_AXES, NO_AXES)

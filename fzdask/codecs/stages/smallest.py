@@ -73,6 +73,8 @@ class Smallest(ArrayStage):
         known: Known,
     ) -> NDArray[Any]:
         chain, own, forms = _read(form, params)
+        if not {name for stage in chain for name in stage.section_names}.issuperset(sections):
+            raise FormatError("fzdask stream: smallest has a section of the other way; damaged.")
         for k in range(len(chain) - 1, -1, -1):
             mine = {n: s for n, s in sections.items() if n in chain[k].section_names}
             data = chain[k].decode(data, forms[k], own[k], mine, known)

@@ -40,7 +40,7 @@ def test_snippets_and_commands_in_reading_order(
     for number, snippet in enumerate(snippets):
         exec(compile(snippet, f"README.md, snippet {number}", "exec"), {})
     own = [shlex.split(line) for line in commands() if line.startswith("fzdask ")]
-    told = {"compile", "demo", "compress", "decompress", "inspect", "explain", "stages"}
+    told = {"compile", "demo", "compress", "decompress", "inspect", "explain", "tune", "stages"}
     assert {words[1] for words in own} == told
     for words in own:
         small = ["--size", "24"] if words[1] == "demo" else []

@@ -1,5 +1,5 @@
 """The command line: ``fzdask demo``, ``compress``, ``decompress``, ``inspect``, ``explain``,
-``stages``, ``compile``.
+``tune``, ``stages``, ``compile``.
 
 Anything a user can put right (a missing file, an output that exists, two bounds, a damaged
 stream) ends with one line on standard error and exit status 2; a traceback means a defect.
@@ -21,6 +21,7 @@ from fzdask.cli.demo import demo
 from fzdask.cli.explain import explain
 from fzdask.cli.inspect import inspect
 from fzdask.cli.stages import stages
+from fzdask.cli.tune import tune
 from fzdask.errors import FZError
 
 __all__ = ["app", "main"]
@@ -38,6 +39,7 @@ app.command()(compress)
 app.command()(decompress)
 app.command()(inspect)
 app.command()(explain)
+app.command()(tune)
 app.command()(stages)
 app.command("compile")(compile_command)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
 
-from fzdask.cli.console import CommandError, output
+from fzdask.cli.console import output
+from fzdask.cli.field import one_field
 from fzdask.cli.files import check_output, input_kind, naming, output_kind
 from fzdask.cli.options import (
     AbsOption,
@@ -22,9 +24,6 @@ from fzdask.cli.options import (
     codec_options,
     note_wide_bound,
 )
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["explain"]
 
@@ -66,7 +65,8 @@ def explain(
     if timeline is not None:
         output_kind(timeline, (".svg", ".png", ".pdf"))
         check_output(timeline, force=force)
-    array, options = _field(source, kind, variable, options)
+    field, options = one_field(source, kind, variable, options)
+    array = np.asarray(field)
 
     import fzdask
 
@@ -76,36 +76,3 @@ def explain(
     if timeline is not None:
         report.save_timeline(timeline)
         output().print(f"timeline: {timeline}", markup=False, soft_wrap=True)
-
-
-def _field(
-    source: Path, kind: str, variable: str | None, options: dict[str, Any]
-) -> tuple[NDArray[Any], dict[str, Any]]:
-    """The one field of a file, or the one that is named, and the options with its fill values."""
-    from fzdask.accessor.fields import field_names
-    from fzdask.cli.datasets import is_scaled, load_npy, open_raw, preserving_fills
-
-    if kind == ".npy":
-        if variable is not None:
-            raise CommandError(f"{source}: --variable is for .nc and .zarr; a .npy is one array.")
-        return load_npy(source), options
-    dataset = open_raw(source)
-    there = ", ".join(str(name) for name in dataset.data_vars) or "none"
-    if variable is None:
-        fields = field_names(dataset)
-        if len(fields) != 1:
-            raise CommandError(
-                f"{source}: it has {len(fields)} fields; choose one with --variable of {there}."
-            )
-        variable = str(fields[0])
-    if variable not in dataset.variables:
-        raise CommandError(f"{source}: no variable {variable!r}; it has {there}.")
-    found = dataset[variable]
-    if is_scaled(found):
-        output().print(
-            f"Note: {variable} is packed (scale_factor, add_offset); bound and figures are in the "
-            "unit of the stored numbers, not of what they stand for.",
-            markup=False,
-            soft_wrap=True,
-        )
-    return found.to_numpy(), preserving_fills(options, found)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from fzdask.cli.console import output
-from fzdask.cli.field import one_field
 from fzdask.cli.files import check_output, input_kind, naming, output_kind
 from fzdask.cli.options import (
     AbsOption,
@@ -65,10 +63,14 @@ def explain(
     if timeline is not None:
         output_kind(timeline, (".svg", ".png", ".pdf"))
         check_output(timeline, force=force)
-    field, options = one_field(source, kind, variable, options)
-    array = np.asarray(field)
+
+    import numpy as np
 
     import fzdask
+    from fzdask.cli.field import one_field
+
+    field, options = one_field(source, kind, variable, options)
+    array = np.asarray(field)
 
     with naming(source):
         report = fzdask.explain(array, **options)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from fzdask.cli.console import CommandError, mebibytes, output
-from fzdask.cli.field import one_field
 from fzdask.cli.files import input_kind, naming
 from fzdask.cli.options import (
     AbsOption,
@@ -21,7 +20,6 @@ from fzdask.cli.options import (
     VariableOption,
     codec_options,
 )
-from fzdask.codecs.config import BOUND_NAMES
 
 __all__ = ["tune"]
 
@@ -85,9 +83,14 @@ def tune(
             preserve=preserve,
         )
         options |= {name: value for name, value in asked.items() if name != "pipeline"}
-    field, options = one_field(
-        source, input_kind(source, (".npy", ".nc", ".zarr")), variable, options
-    )
+    kind = input_kind(source, (".npy", ".nc", ".zarr"))
+
+    import numpy as np
+
+    import fzdask
+    from fzdask.cli.field import one_field
+
+    field, options = one_field(source, kind, variable, options)
     block = np.asarray(field[_middle(field.shape, int(sample * 2**20 / field.dtype.itemsize))])
     if block.size < field.size:
         output().print(
@@ -95,8 +98,6 @@ def tune(
             markup=False,
             soft_wrap=True,
         )
-
-    import fzdask
 
     with naming(source):
         found = fzdask.tune(
@@ -114,7 +115,7 @@ def _bound(config: dict[str, Any], name: object) -> list[str]:
     """Options of ``fzdask compress`` for the bound of a codec, of a variable if there is a name."""
     if config.get("lossless"):
         return ["--lossless"]
-    kind = next(kind for kind in BOUND_NAMES if kind in config)
+    kind = next(kind for kind in ("abs", "rel", "pw_rel") if kind in config)
     value = repr(float(config[kind]))
     return [f"--{kind.replace('_', '-')}", value if name is None else f"{name}={value}"]
 
@@ -122,9 +123,9 @@ def _bound(config: dict[str, Any], name: object) -> list[str]:
 def _middle(shape: tuple[int, ...], elements: int) -> tuple[slice, ...]:
     """A block of at most so many elements (or one), whose longest axes were cut."""
     lengths = list(shape)
-    while lengths and np.prod(lengths, dtype=float) > max(elements, 1):
+    while math.prod(lengths) > max(elements, 1):
         longest = lengths.index(max(lengths))
-        others = np.prod(lengths, dtype=float) / lengths[longest]
-        lengths[longest] = max(int(max(elements, 1) / others), lengths[longest] // 2, 1)
+        others = math.prod(lengths) // lengths[longest]
+        lengths[longest] = max(elements // others, lengths[longest] // 2, 1)
     starts = [(whole - length) // 2 for whole, length in zip(shape, lengths, strict=True)]
     return tuple(slice(s, s + length) for s, length in zip(starts, lengths, strict=True))

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fzdask.accessor.dataset import DataArrayAccessor, DatasetAccessor
     from fzdask.accessor.report import Report, VariableReport
+    from fzdask.accessor.tree import DataTreeAccessor
 
 _LAZY = {
     "DataArrayAccessor": "fzdask.accessor.dataset",
+    "DataTreeAccessor": "fzdask.accessor.tree",
     "DatasetAccessor": "fzdask.accessor.dataset",
     "Report": "fzdask.accessor.report",
     "VariableReport": "fzdask.accessor.report",
 }
 
-__all__ = ["DataArrayAccessor", "DatasetAccessor", "Report", "VariableReport"]
+__all__ = ["DataArrayAccessor", "DataTreeAccessor", "DatasetAccessor", "Report", "VariableReport"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,7 @@
 """Registers ``ds.fz`` on ``import fzdask``, whichever of fzdask and xarray is imported first.
 
+Arrays and trees get theirs (``da.fz``, ``dt.fz``) at the same time.
+
 xarray has no entry point for accessors, and importing it takes longer than all the rest of
 ``import fzdask``. Where xarray is there already, the accessor is registered at once. Where it is
 not, a finder at the head of `sys.meta_path` waits for it: the extension point that Python
@@ -92,17 +94,22 @@ class XarrayFinder:
 
 
 def _register(xarray: Any) -> None:
-    """Register both accessors, unless they are already.
+    """Register the accessors, unless they are already.
 
     An ``import xarray`` never fails because of them: what goes wrong becomes a warning.
     """
     from fzdask.accessor.dataset import DataArrayAccessor, DatasetAccessor
+    from fzdask.accessor.tree import DataTreeAccessor
 
+    accessors = {
+        "Dataset": DatasetAccessor,
+        "DataArray": DataArrayAccessor,
+        "DataTree": DataTreeAccessor,
+    }
     try:
-        if getattr(xarray.Dataset, "fz", None) is not DatasetAccessor:
-            xarray.register_dataset_accessor("fz")(DatasetAccessor)
-        if getattr(xarray.DataArray, "fz", None) is not DataArrayAccessor:
-            xarray.register_dataarray_accessor("fz")(DataArrayAccessor)
+        for name, accessor in accessors.items():
+            if getattr(getattr(xarray, name), "fz", None) is not accessor:
+                getattr(xarray, f"register_{name.lower()}_accessor")("fz")(accessor)
     except Exception as error:  # whatever it is, it must not stop somebody's `import xarray`
         warnings.warn(
             f"fzdask: xarray {getattr(xarray, '__version__', '')} did not take the accessor "

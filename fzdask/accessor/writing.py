@@ -19,7 +19,7 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["write"]
+__all__ = ["new_encodings", "write"]
 
 WHO = "ds.fz.to_zarr"
 _OPTIONS = ("preserve", "pipeline", "codebook")
@@ -50,14 +50,33 @@ def write(
     _check_existing(dataset, asked, existing)
     _warn_of_fills(dataset, existing)
     named = {name: bound for name, bound in asked.named.items() if name not in existing}
-    encoding: dict[Hashable, Any] = {name: dict(entry) for name, entry in user.items()}
-    encoding.update(encodings(new, Asked(named, asked.rest), options, WHO, user))
-    _drop_foreign(new, encoding, user, _format(kwargs, existing))
+    encoding = new_encodings(
+        new, Asked(named, asked.rest), options, user, WHO, _format(kwargs, existing)
+    )
     if kwargs.get("write_empty_chunks") is None and not any(
         "write_empty_chunks" in entry for entry in encoding.values()
     ):
         kwargs = {**kwargs, "write_empty_chunks": True}
     return dataset.to_zarr(store, encoding=encoding or None, **kwargs)
+
+
+def new_encodings(
+    dataset: xr.Dataset,
+    asked: Asked,
+    options: Options,
+    user: Mapping[Hashable, Mapping[str, Any]],
+    who: str,
+    zarr_format: int | None,
+) -> dict[Hashable, Any]:
+    """Encodings of variables that the store does not have, the user's among them.
+
+    They are fit for that format of Zarr, if one is given.
+    """
+    encoding: dict[Hashable, Any] = {name: dict(entry) for name, entry in user.items()}
+    encoding.update(encodings(dataset, asked, options, who, user))
+    if zarr_format is not None:
+        _drop_foreign(dataset, encoding, user, zarr_format)
+    return encoding
 
 
 def _existing(store: Any, kwargs: Mapping[str, Any]) -> dict[Hashable, StoredArray]:

@@ -68,7 +68,7 @@ def integer_values(rng, size, dtype, kind, scale, odd):
     if kind == "bits":
         x = rng.integers(info.min, info.max, size, dtype, endpoint=True)
     elif kind == "alternating":
-        x = np.where(np.arange(size) % 2, info.max, info.min).astype(dtype)
+        x = np.where(np.arange(size) % 2, dtype.type(info.max), dtype.type(info.min))
     else:
         steps = rng.integers(-3, 4, size).cumsum() if kind == "walk" else rng.integers(0, 99, size)
         if kind == "constant":

@@ -152,7 +152,11 @@ def test_data_arrays_keep_dimensions_and_coordinates() -> None:
     with InSituWriter(store, coords={"lon": np.arange(4.0)}, attrs={"title": "a run"}) as w:
         for step in range(2):
             da[:] = smooth(step, (3, 4), "f8")
-            w.write(step, {"t": da}, coords={"time": np.datetime64("2026-01-01") + step})
+            w.write(
+                step,
+                {"t": da},
+                coords={"time": np.datetime64("2026-01-01") + np.timedelta64(step, "D")},
+            )
             da[:] = 0.0  # the DataArray's own memory is copied like any other
     ds = opened(zarr.storage.MemoryStore(store))
     assert ds.t.dims == ("step", "lat", "lon")

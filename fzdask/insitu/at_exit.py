@@ -26,6 +26,8 @@ def close_at_exit(writer: _Closable) -> None:
 
     At that moment thread pools still take work: Zarr stores and encodes in one. `atexit` comes
     too late for that, so the hook of the standard library's own pools is used where there is one.
+    Python 3.12.0 to 3.12.2 start no threads any more even then (python/cpython#113964), so what
+    needs a new one fails, and is printed.
     """
     global _hooked
     if not _hooked:

@@ -85,7 +85,7 @@ def test_refusing_takes_no_memory_to_speak_of(group):
         assert decoded(stream) is None
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        # Python's parser takes 260 bytes for each byte of a description, that of 3.13 twice as many.
+        # For each byte of a description, Python's parser takes 260, that of 3.13 twice as many.
         assert peak < MIB + 600 * len(stream), f"{name}: {peak} bytes for {len(stream)}"
 
 

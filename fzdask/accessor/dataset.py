@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fzdask.accessor.keywords import BOUNDS, OPTIONS
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
     from fzdask.accessor.report import Report
 
 __all__ = ["DataArrayAccessor", "DatasetAccessor"]
-
-_OPTIONS = ("preserve", "pipeline", "codebook")
-_BOUNDS = ("abs", "rel", "pw_rel", "psnr", "lossless")
 
 
 class DatasetAccessor:
@@ -124,12 +123,12 @@ class DatasetAccessor:
 
         who = "ds.fz.encoding"
         refuse_positional(positional, who)
-        check_keywords(unknown, (*_BOUNDS, *_OPTIONS), who)
+        check_keywords(unknown, (*BOUNDS, *OPTIONS), who)
         given = {"abs": abs, "rel": rel, "pw_rel": pw_rel, "psnr": psnr, "lossless": lossless}
         asked = asked_bounds(given, self._dataset.variables, who)
         if not asked.named and asked.rest is None:
             raise ConfigError(
-                f"{who}: no bound; give one of {', '.join(_BOUNDS)}, for example rel=1e-3 for all "
+                f"{who}: no bound; give one of {', '.join(BOUNDS)}, for example rel=1e-3 for all "
                 "fields or abs={'t': 0.01} for one."
             )
         options = Options(preserve, pipeline, codebook)
@@ -322,7 +321,7 @@ def _for_one(kwargs: Mapping[str, Any], name: Hashable) -> dict[str, Any]:
     """Bounds by the name of the variable, so that one that cannot have them is an error."""
     return {
         key: {name: value}
-        if key in _BOUNDS
+        if key in BOUNDS
         and value is not None
         and value is not False
         and not isinstance(value, Mapping)

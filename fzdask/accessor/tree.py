@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fzdask.accessor.keywords import BOUNDS, OPTIONS
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DataTreeAccessor"]
 
-_OPTIONS = ("preserve", "pipeline", "codebook")
-_BOUNDS = ("abs", "rel", "pw_rel", "psnr", "lossless")
 _MODES = ("w-", "w")
 
 
@@ -99,7 +99,7 @@ class DataTreeAccessor:
             )
         user = {"/" + group.strip("/"): entries for group, entries in (encoding or {}).items()}
         check_names(user, self._tree.groups, "encoding", who)
-        mine = {key: kwargs.pop(key) for key in (*_BOUNDS, *_OPTIONS) if key in kwargs}
+        mine = {key: kwargs.pop(key) for key in (*BOUNDS, *OPTIONS) if key in kwargs}
         zarr_format = kwargs.get("zarr_format") or zarr.config.get("default_zarr_format", 3)
         entries = self._encoding(positional, mine, user, who, int(zarr_format))
         if kwargs.get("write_empty_chunks") is None:
@@ -164,16 +164,17 @@ class DataTreeAccessor:
         from fzdask.errors import ConfigError
 
         refuse_positional(positional, who, "store, " if zarr_format else "")
-        check_keywords((key for key in given if key not in _BOUNDS + _OPTIONS), _BOUNDS, who)
+        valid = (*BOUNDS, *OPTIONS)
+        check_keywords((key for key in given if key not in valid), valid, who)
         groups = list(self._groups())
         known: list[Hashable] = [name for _, dataset in groups for name in dataset.data_vars]
         known += [_of_group(path, name) for path, ds in groups for name in ds.variables]
         for keyword, value in given.items():
             if isinstance(value, Mapping):
                 check_names(map(_bare, value), dict.fromkeys(known), keyword, who)
-        if all(given.get(kind) in (None, False) for kind in _BOUNDS):
+        if all(given.get(kind) in (None, False) for kind in BOUNDS):
             raise ConfigError(
-                f"{who}: no bound; give one of {', '.join(_BOUNDS)}, for example rel=1e-3 for all "
+                f"{who}: no bound; give one of {', '.join(BOUNDS)}, for example rel=1e-3 for all "
                 "fields or abs={'t': 0.01} for those of one name."
             )
         entries = {}
@@ -181,7 +182,7 @@ class DataTreeAccessor:
             mine = _narrowed(given, path, dataset)
             where = f"{who}: group {full_path!r}"
             asked = asked_bounds(mine, dataset.variables, where)
-            options = Options(**{key: mine[key] for key in _OPTIONS if key in mine})
+            options = Options(**{key: mine[key] for key in OPTIONS if key in mine})
             own = user.get(full_path, {})
             check_names(own, dataset.variables, "encoding", where)
             entries[full_path] = new_encodings(dataset, asked, options, own, where, zarr_format)
@@ -202,13 +203,13 @@ def _narrowed(given: Mapping[str, Any], path: str, dataset: xr.Dataset) -> dict[
                 for name in dataset.variables
                 if path and _of_group(path, name) in bare
             }
-    bound_by_path = {name for kind in _BOUNDS for name in by_path.get(kind, ())}
+    bound_by_path = {name for kind in BOUNDS for name in by_path.get(kind, ())}
     narrowed: dict[str, Any] = {}
     for keyword, value in given.items():
         if not isinstance(value, Mapping):
             narrowed[keyword] = value
             continue
-        taken = bound_by_path if keyword in _BOUNDS else by_path[keyword]
+        taken = bound_by_path if keyword in BOUNDS else by_path[keyword]
         by_name = {
             name: value[name] for name in dataset.data_vars if name in value and name not in taken
         }

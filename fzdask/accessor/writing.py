@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fzdask.accessor.bounds import Asked, Bound, asked_bounds
 from fzdask.accessor.encoding import LAYOUT, MEANING, Options, absolute, encodings, plan_bounds
 from fzdask.accessor.fields import FILLS, sentinels
+from fzdask.accessor.keywords import BOUNDS, OPTIONS
 from fzdask.accessor.messages import check_keywords, check_names, warn
 from fzdask.accessor.ranges import whole_ranges
 from fzdask.accessor.stored import StoredArray, stored_arrays
-from fzdask.codecs.config import BOUND_NAMES
 from fzdask.codecs.zarr_codec import FZCodec
 from fzdask.errors import ConfigError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["new_encodings", "write"]
 
 WHO = "ds.fz.to_zarr"
-_OPTIONS = ("preserve", "pipeline", "codebook")
 
 
 def write(
@@ -36,7 +35,7 @@ def write(
     """Write a dataset within bounds; see `DatasetAccessor.to_zarr`."""
     valid = tuple(inspect.signature(dataset.to_zarr).parameters)
     unknown = [key for key in kwargs if key not in valid]
-    check_keywords(unknown, (*BOUND_NAMES, *_OPTIONS, *valid), WHO)
+    check_keywords(unknown, (*BOUNDS, *OPTIONS, *valid), WHO)
     user = user or {}
     check_names(user, dataset.variables, "encoding", WHO)
     asked = asked_bounds(given, dataset.variables, WHO)
@@ -44,7 +43,7 @@ def write(
     new = dataset.drop_vars([name for name in dataset.variables if name in existing])
     if not existing and not asked.named and asked.rest is None:
         raise ConfigError(
-            f"{WHO}: no bound; give one of {', '.join(BOUND_NAMES)}, for example rel=1e-3 for all "
+            f"{WHO}: no bound; give one of {', '.join(BOUNDS)}, for example rel=1e-3 for all "
             "fields or abs={'t': 0.01} for one. Without one, ds.to_zarr writes as it is."
         )
     _check_existing(dataset, asked, existing)

@@ -8,6 +8,8 @@ import xarray as xr
 
 import fzdask
 from fzdask import ConfigError, FZCodec
+from fzdask.accessor import keywords
+from fzdask.codecs.config import BOUND_NAMES
 
 
 @pytest.fixture
@@ -114,6 +116,10 @@ def test_refusals(tree, tmp_path):
     assert not store.exists()
     with pytest.raises(FileNotFoundError):
         tree.fz.report(tmp_path / "nothing.zarr")
+
+
+def test_the_bounds_are_those_of_the_codec():
+    assert keywords.BOUNDS == BOUND_NAMES
 
 
 def test_it_says_what_it_is(tree):

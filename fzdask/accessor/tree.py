@@ -89,6 +89,7 @@ class DataTreeAccessor:
         import zarr
 
         from fzdask.accessor.messages import check_names
+        from fzdask.accessor.writing import check_writing_keywords, with_every_chunk
         from fzdask.errors import ConfigError
 
         who = "dt.fz.to_zarr"
@@ -100,10 +101,11 @@ class DataTreeAccessor:
         user = {"/" + group.strip("/"): entries for group, entries in (encoding or {}).items()}
         check_names(user, self._tree.groups, "encoding", who)
         mine = {key: kwargs.pop(key) for key in (*BOUNDS, *OPTIONS) if key in kwargs}
+        check_writing_keywords(kwargs, ("write_inherited_coords",), who)
         zarr_format = kwargs.get("zarr_format") or zarr.config.get("default_zarr_format", 3)
         entries = self._encoding(positional, mine, user, who, int(zarr_format))
-        if kwargs.get("write_empty_chunks") is None:
-            kwargs["write_empty_chunks"] = True
+        every = [entry for group in entries.values() for entry in group.values()]
+        kwargs = with_every_chunk(kwargs, every)
         write: Any = self._tree.to_zarr
         return write(store, mode=mode, encoding=entries, **kwargs)
 
@@ -115,7 +117,7 @@ class DataTreeAccessor:
         other : path, URL, Zarr store or xarray.DataTree
             The copy.
         **open_kwargs
-            For ``xarray.open_zarr``, of each group.
+            For ``xarray.open_zarr``; ``group=`` is the one in which the tree is.
 
         Returns
         -------
@@ -125,7 +127,7 @@ class DataTreeAccessor:
         Raises
         ------
         ConfigError
-            A variable of another shape.
+            A variable of another shape, or a group that has no variable in common with the copy's.
         """
         from fzdask.accessor.report import Report, report
 
@@ -228,13 +230,15 @@ def _group_of(
         there = dict(other.subtree_with_keys).get(path or ".")
         return None if there is None else (there.to_dataset(), {})
     options = open_kwargs.get("storage_options")
+    above = (open_kwargs.get("group") or "").strip("/")
+    group = "/".join(part for part in (above, path) if part) or None
     try:
-        zarr.open_group(other, mode="r", path=path or None, storage_options=options)
+        zarr.open_group(other, mode="r", path=group, storage_options=options)
     except FileNotFoundError:
         if not path:
             raise
         return None
-    return other, {**open_kwargs, "group": path or None}
+    return other, {**open_kwargs, "group": group}
 
 
 def _bare(name: Hashable) -> Hashable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fzdask.accessor.bounds import Asked, Bound, asked_bounds
@@ -19,7 +19,7 @@ from fzdask.errors import ConfigError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["new_encodings", "write"]
+__all__ = ["check_writing_keywords", "new_encodings", "with_every_chunk", "write"]
 
 WHO = "ds.fz.to_zarr"
 
@@ -33,9 +33,7 @@ def write(
     kwargs: dict[str, Any],
 ) -> Any:
     """Write a dataset within bounds; see `DatasetAccessor.to_zarr`."""
-    valid = tuple(inspect.signature(dataset.to_zarr).parameters)
-    unknown = [key for key in kwargs if key not in valid]
-    check_keywords(unknown, (*BOUNDS, *OPTIONS, *valid), WHO)
+    check_writing_keywords(kwargs, (), WHO)
     user = user or {}
     check_names(user, dataset.variables, "encoding", WHO)
     asked = asked_bounds(given, dataset.variables, WHO)
@@ -52,11 +50,27 @@ def write(
     encoding = new_encodings(
         new, Asked(named, asked.rest), options, user, WHO, _format(kwargs, existing)
     )
-    if kwargs.get("write_empty_chunks") is None and not any(
-        "write_empty_chunks" in entry for entry in encoding.values()
-    ):
-        kwargs = {**kwargs, "write_empty_chunks": True}
+    kwargs = with_every_chunk(kwargs, encoding.values())
     return dataset.to_zarr(store, encoding=encoding or None, **kwargs)
+
+
+def check_writing_keywords(given: Iterable[str], more: tuple[str, ...], who: str) -> None:
+    """Raise `ConfigError` for a keyword that neither ``Dataset.to_zarr`` nor the accessor has."""
+    import xarray as xr
+
+    _, *theirs = inspect.signature(xr.Dataset.to_zarr).parameters  # not self
+    valid = (*theirs, *more)
+    check_keywords([key for key in given if key not in valid], (*BOUNDS, *OPTIONS, *valid), who)
+
+
+def with_every_chunk(
+    kwargs: dict[str, Any], entries: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Keywords by which every chunk is written, unless they or an encoding say otherwise."""
+    said = kwargs.get("write_empty_chunks") is not None
+    if said or any("write_empty_chunks" in entry for entry in entries):
+        return kwargs
+    return {**kwargs, "write_empty_chunks": True}
 
 
 def new_encodings(

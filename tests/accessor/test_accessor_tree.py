@@ -89,6 +89,28 @@ def test_encodings_of_the_user_win(tree, tmp_path):
     assert isinstance(back["air/t"].encoding["compressors"][0], FZCodec)
 
 
+@pytest.mark.parametrize("of_variable", [False, True])
+def test_chunks_that_are_empty_are_written_unless_an_encoding_says_otherwise(tmp_path, of_variable):
+    ds = xr.Dataset({"q": ("x", np.full(8, np.nan))})
+    ds.variables["q"].encoding["chunks"] = (4,)
+    if of_variable:
+        ds.variables["q"].encoding["write_empty_chunks"] = False
+    tree = xr.DataTree.from_dict({"/a": ds})
+    tree.fz.to_zarr(tmp_path / "t.zarr", abs=1)
+    chunks = [path for path in (tmp_path / "t.zarr/a/q").rglob("*") if path.name.isdigit()]
+    assert len(chunks) == (0 if of_variable else 2)
+    assert tree.fz.report(tmp_path / "t.zarr").ok
+
+
+def test_a_report_of_a_group_in_which_the_tree_is(tree, tmp_path):
+    tree.fz.to_zarr(tmp_path / "t.zarr", abs=1e-2)
+    report = xr.DataTree.from_dict({"/deep": tree["sea/deep"].to_dataset(inherit=False)}).fz.report(
+        tmp_path / "t.zarr", group="sea"
+    )
+    assert report.ok
+    assert report["deep/t"].stored
+
+
 def test_a_tree_of_another_format_is_written(tree, tmp_path):
     tree.to_zarr(tmp_path / "old.zarr", zarr_format=2)
     opened = xr.open_datatree(tmp_path / "old.zarr", engine="zarr")
@@ -106,6 +128,7 @@ def test_refusals(tree, tmp_path):
         ({"abs": {"air/t": 1}, "rel": {"air/t": 1}}, "group '/air'.*two bounds"),
         ({"abs": {"air/lat": 1}}, "air/lat"),
         ({"abs": 1, "mode": "a"}, "one by one"),
+        ({"abs": 1, "preseve": -1}, "no keyword 'preseve'; did you mean 'preserve'"),
         ({"abs": 1, "encoding": {"ice": {}}}, "encoding= names '/ice'"),
         ({"abs": 1, "encoding": {"air": {"q": {}}}}, "encoding= names 'q'"),
     ):

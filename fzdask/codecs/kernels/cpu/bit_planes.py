@@ -33,6 +33,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     splat,
     step,
     store,
+    unzigzag,
     zero,
 )
 from fzdask.codecs.kernels.cpu.vectors import constant as values
@@ -234,7 +235,7 @@ def _words(b, low, high):
 
 
 def _masked(b, source, head, levels):
-    """The bytes of four blocks, and their planes of eight bits for each level."""
+    """How many bytes four blocks take, and their planes of eight bits for each level."""
     at = I64(0)
     lanes = [[] for _ in range(levels)]
     for k in range(4):
@@ -273,14 +274,11 @@ def _expanded(b, source, head, levels):
     ]
 
 
-def _unzigzag(b, v):
-    """Signed integers of zigzagged ones, in lanes of any width."""
-    n = v.type.count
-    if v.type.element == I8 and _multiplies_matrices():
-        matrix = values(I8, _UNZIGZAG * (n // 8))
-        return call(b, "llvm.x86.vgf2p8affineqb.512", v.type, v, matrix, I8(0))
-    one = same(v.type.element, 1, n)
-    return b.xor(b.lshr(v, one), b.sub(zero(v), b.and_(v, one)))
+def _unzigzag_bytes(b, v):
+    if not _multiplies_matrices():
+        return unzigzag(b, v)
+    matrix = values(I8, _UNZIGZAG * (UNIT // 8))
+    return call(b, "llvm.x86.vgf2p8affineqb.512", v.type, v, matrix, I8(0))
 
 
 def _unpack(zigzagged, levels, summed=False):
@@ -295,7 +293,7 @@ def _unpack(zigzagged, levels, summed=False):
             store(b, a, sum_words(b, _words(b, *parts), in_front(b, a)))
             return at
         if levels == 1 and not zigzagged:  # cheaper in bytes
-            part = _unzigzag(b, parts[0])
+            part = _unzigzag_bytes(b, parts[0])
             if products:
                 store(b, a, sum_bytes(b, part, in_front(b, a)))
                 return at
@@ -304,7 +302,7 @@ def _unpack(zigzagged, levels, summed=False):
             v = b.zext(parts[0], whole)
             for level in range(1, levels):
                 v = b.or_(v, b.shl(b.zext(parts[level], whole), same(I32, 8 * level, UNIT)))
-            v = v if zigzagged else _unzigzag(b, v)
+            v = v if zigzagged else unzigzag(b, v)
         store(b, a, running_sums(b, v, in_front(b, a)) if summed else v)
         return at
 

@@ -9,14 +9,13 @@ from functools import lru_cache
 from llvmlite import ir
 
 from fzdask.codecs.kernels.cpu.vectors import (
-    I16,
     I32,
     able,
     call,
     join,
     pick,
     running,
-    same,
+    unzigzag,
     zero,
 )
 from fzdask.codecs.kernels.cpu.vectors import constant as values
@@ -61,9 +60,7 @@ def sum_words(b, halves, total):
 
     parts = []
     for z in halves:
-        one = same(I16, 1, 32)
-        v = b.xor(b.lshr(z, one), b.sub(zero(z), b.and_(z, one)))
-        v = b.bitcast(v, total.type)
+        v = b.bitcast(unzigzag(b, z), total.type)
         twos = add(zero(v), ones, v)
         sums = running(b, twos)
         before = b.add(b.sub(sums, twos), total)

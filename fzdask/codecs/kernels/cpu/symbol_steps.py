@@ -26,6 +26,7 @@ from fzdask.codecs.kernels.cpu.vectors import (
     same,
     step,
     store,
+    unzigzag,
     zero,
 )
 
@@ -137,10 +138,7 @@ def zigzag_fours_step(typingctx, residual, z, places):
 
 
 def _unzigzagged(b, z):
-    u = b.zext(load(b, z, I16, UNIT), ir.VectorType(I32, UNIT))
-    one = same(I32, 1, UNIT)
-    sign = b.sub(zero(u), b.and_(u, one))
-    return b.xor(b.lshr(u, one), sign)
+    return unzigzag(b, b.zext(load(b, z, I16, UNIT), ir.VectorType(I32, UNIT)))
 
 
 @intrinsic

@@ -110,6 +110,12 @@ def running_sums(b, v, before):
     return join(b, [b.add(p, before) for p in parts])
 
 
+def unzigzag(b, v):
+    """Signed integers of zigzagged ones."""
+    one = same(v.type.element, 1, v.type.count)
+    return b.xor(b.lshr(v, one), b.sub(zero(v), b.and_(v, one)))
+
+
 def below(b, k, n):
     """Flags of the lanes before the k-th."""
     return b.icmp_signed("<", constant(I32, range(n)), splat(b, b.trunc(k, I32), n))
